@@ -1,0 +1,275 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Down ends the cluster and removes all that it made. It works from whatever
+// state an interrupted up or down has left, and on a machine without a cluster.
+func (c *Cluster) Down(ctx context.Context) error {
+	if err := c.checkOwner(); err != nil {
+		return err
+	}
+	services, err := c.Supervisor.Services()
+	if err != nil {
+		return err
+	}
+	for _, n := range nodesOf(services) {
+		if err := c.stopNode(n); err != nil {
+			return err
+		}
+	}
+	for _, component := range []string{"kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"} {
+		if err := c.Supervisor.Stop(component, stopDeadline); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(c.Supervisor.Quit(), killOrphans(), killStrays()); err != nil {
+		return err
+	}
+	if err := errors.Join(unmountAll(), removeNetworks(ctx), removeCgroups("/caravan")); err != nil {
+		return err
+	}
+	if err := errors.Join(removeForeignFiles(), os.RemoveAll(RunDir), os.RemoveAll(StateDir)); err != nil {
+		return err
+	}
+	if left := Leftovers(ctx); len(left) > 0 {
+		return fmt.Errorf("these remain of the cluster: %s", strings.Join(left, "; "))
+	}
+	return nil
+}
+
+// stopDeadline is what a process gets to end by itself. Nothing of a throw-away
+// cluster is worth a longer wait; the API server alone would take a minute.
+const stopDeadline = 2 * time.Second
+
+// stopNode ends a node's processes and pods: the kubelet first, or it would
+// start again what is being stopped.
+func (c *Cluster) stopNode(n Node) error {
+	for _, component := range []string{"kubelet", "kube-proxy"} {
+		if err := c.Supervisor.Stop(n.service(component), stopDeadline); err != nil {
+			return err
+		}
+	}
+	if err := killPods(n); err != nil {
+		return err
+	}
+	return c.Supervisor.Stop(n.service("containerd"), stopDeadline)
+}
+
+// killPods ends the processes of a node's pods.
+func killPods(n Node) error {
+	return kill("pods", func() (map[int]bool, error) { return cgroupProcesses(n.cgroup()) })
+}
+
+// killOrphans ends the pods of nodes whose service folders are gone, after an
+// interrupted down or a restart of the machine.
+func killOrphans() error {
+	return kill("pods", func() (map[int]bool, error) { return cgroupProcesses("/caravan") })
+}
+
+// killStrays ends what outlives the supervisor: containers' shims, and processes
+// whose supervisor was killed. They are told by the cluster's paths in their arguments.
+func killStrays() error { return kill("processes", strays) }
+
+func kill(what string, find func() (map[int]bool, error)) error {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		found, err := find()
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		for pid := range found {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
+		}
+	}
+	return fmt.Errorf("ending %s: some are still there 10 s after SIGKILL", what)
+}
+
+func strays() (map[int]bool, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	found := map[int]bool{}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() || ofThisCall(pid) {
+			continue
+		}
+		arguments, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		if err == nil && ofCluster(strings.Split(string(arguments), "\x00")) {
+			found[pid] = true
+		}
+	}
+	return found, nil
+}
+
+// daemons are the programs that the cluster starts; only they are ever ended by name.
+var daemons = []string{"s6-svscan", "s6-supervise", "s6-log", "containerd", "containerd-shim-runc-v2",
+	"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"}
+
+// ofCluster is whether a command line is that of a daemon of the cluster.
+func ofCluster(arguments []string) bool {
+	if !slices.Contains(daemons, filepath.Base(arguments[0])) {
+		return false
+	}
+	return slices.ContainsFunc(arguments[1:], func(a string) bool {
+		return strings.Contains(a, StateDir+"/") || strings.Contains(a, RunDir+"/")
+	})
+}
+
+// ofThisCall is whether a process is an ancestor of this one, whose arguments may name the same paths.
+func ofThisCall(pid int) bool {
+	for p := os.Getppid(); p > 1; {
+		if p == pid {
+			return true
+		}
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
+		if err != nil {
+			return false
+		}
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if len(fields) < 2 {
+			return false
+		}
+		p, _ = strconv.Atoi(fields[1])
+	}
+	return false
+}
+
+// mounts are the mount points below the cluster's folders, innermost first.
+func mounts() ([]string, error) {
+	file, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	var found []string
+	for scanner := bufio.NewScanner(file); scanner.Scan(); {
+		if fields := strings.Fields(scanner.Text()); len(fields) > 4 {
+			if point := fields[4]; strings.HasPrefix(point, StateDir+"/") || strings.HasPrefix(point, RunDir+"/") {
+				found = append(found, point)
+			}
+		}
+	}
+	slices.Reverse(found)
+	return found, nil
+}
+
+func unmountAll() error {
+	points, err := mounts()
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, point := range points {
+		if err := syscall.Unmount(point, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
+			failed = errors.Join(failed, fmt.Errorf("unmounting %s: %w", point, err))
+		}
+	}
+	return failed
+}
+
+func removeNetworks(ctx context.Context) error {
+	var failed error
+	for _, namespace := range namespaces() {
+		_, err := run(ctx, "ip", "netns", "delete", namespace)
+		failed = errors.Join(failed, err)
+	}
+	for _, link := range links() {
+		// A cable vanishes with its namespace, a little later.
+		if _, err := run(ctx, "ip", "link", "delete", link); err != nil && slices.Contains(links(), link) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
+}
+
+func namespaces() []string { return namesIn("/run/netns", "caravan-") }
+
+func links() []string { return namesIn("/sys/class/net", "caravan") }
+
+func namesIn(dir, prefix string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // no such folder: none of them
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// removeForeignFiles removes what kubelet and CNI write outside of the cluster's
+// folders: links to container logs, and results of network set-up.
+func removeForeignFiles() error {
+	results, err := filepath.Glob("/var/lib/cni/results/caravan-*")
+	if err != nil {
+		return err
+	}
+	linked, err := filepath.Glob("/var/log/containers/*")
+	if err != nil {
+		return err
+	}
+	for _, link := range linked {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, StateDir) {
+			results = append(results, link)
+		}
+	}
+	for _, path := range results {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Leftovers names everything of a cluster that is still on this machine:
+// processes, mounts, network namespaces, interfaces, cgroups, folders.
+func Leftovers(_ context.Context) []string {
+	var left []string
+	for _, namespace := range namespaces() {
+		left = append(left, "network namespace "+namespace)
+	}
+	for _, link := range links() {
+		left = append(left, "interface "+link)
+	}
+	points, err := mounts()
+	if err != nil {
+		left = append(left, err.Error())
+	}
+	for _, point := range points {
+		left = append(left, "mount "+point)
+	}
+	pids, err := strays()
+	if err != nil {
+		left = append(left, err.Error())
+	}
+	for pid := range pids {
+		left = append(left, fmt.Sprintf("process %d", pid))
+	}
+	if err := eachCgroup("/caravan", func(dir string) error { left = append(left, "cgroup "+dir); return nil }); err != nil {
+		left = append(left, err.Error())
+	}
+	for _, dir := range []string{StateDir, RunDir} {
+		if _, err := os.Stat(dir); err == nil {
+			left = append(left, "folder "+dir)
+		}
+	}
+	slices.Sort(left)
+	return left
+}

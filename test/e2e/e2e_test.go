@@ -1,0 +1,298 @@
+package e2e
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestOneMachine is the life of the stack `local`, from a bare machine to a bare
+// machine. Each step builds on the one before, so the first failure ends it.
+func TestOneMachine(t *testing.T) {
+	m := newMachine(t)
+	t.Cleanup(func() {
+		if _, stderr, err := m.try(3*time.Minute, "make", "down"); err != nil {
+			t.Errorf("make down: %v\n%s", err, stderr)
+		}
+	})
+	steps := []struct {
+		name string
+		test func(*testing.T, machine)
+	}{
+		{"an interrupted up is cleared away by down", interruptedUp},
+		{"make up brings everything up", up},
+		{"a second make up changes nothing", unchanged},
+		{"workers go to zero when there is nothing to do", idle},
+		{"1,000 cities become 1,000 answers", thousandCities},
+		{"loading the same file again does nothing twice", loadAgain},
+		{"poison becomes dead letters that can be listed and purged", poison},
+		{"a changed pipeline rolls the workers under load and loses nothing", changedPipeline},
+		{"make down removes everything within its deadline", down},
+	}
+	for _, step := range steps {
+		if !t.Run(step.name, func(t *testing.T) { step.test(t, m) }) {
+			diagnose(t, m)
+			t.FailNow()
+		}
+	}
+}
+
+// diagnose shows what a person would look at first.
+func diagnose(t *testing.T, m machine) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"get", "pods,scaledobjects,hpa", "--all-namespaces", "--output=wide"},
+		{"get", "events", "--namespace=caravan", "--sort-by=.lastTimestamp"},
+		{"logs", "--namespace=caravan", "--selector=app.kubernetes.io/name=worker", "--all-containers", "--tail=20", "--prefix"},
+	} {
+		stdout, stderr, _ := m.try(20*time.Second, "kubectl", args...)
+		t.Logf("kubectl %s\n%s%s", strings.Join(args, " "), stdout, stderr)
+	}
+}
+
+// interruptedUp kills `embedded up` as soon as the cluster's processes run.
+func interruptedUp(t *testing.T, m machine) {
+	m.run(t, 3*time.Minute, "make", "down")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour) // the first run builds the tools
+	defer cancel()
+	embedded := m.command(ctx, filepath.Join(m.root, ".caravan/bin/embedded"), "up")
+	if err := embedded.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Hour, "the first node's containerd to run", func() bool {
+		_, err := os.Stat("/run/caravan/node-0.sock")
+		return err == nil
+	})
+	if err := embedded.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = embedded.Wait()
+	m.run(t, 3*time.Minute, "make", "down")
+	nothingLeft(t)
+}
+
+func up(t *testing.T, m machine) {
+	output := m.run(t, 10*time.Minute, "make", "up")
+	for _, want := range []string{"bin/caravan load data/cities.csv", "make down"} {
+		if !strings.Contains(output, want) {
+			t.Errorf("make up does not tell what to type next: %q is missing in\n%s", want, output)
+		}
+	}
+	if changed := m.run(t, time.Minute, "git", "status", "--porcelain"); changed != "" {
+		t.Errorf("make up has changed the checkout:\n%s", changed)
+	}
+}
+
+func unchanged(t *testing.T, m machine) {
+	m.run(t, 2*time.Minute, "make", "up")
+	m.run(t, 2*time.Minute, "pulumi", "preview", "--stack=local", "--expect-no-changes")
+	m.run(t, 2*time.Minute, "pulumi", "up", "--stack=local", "--yes", "--skip-preview", "--expect-no-changes")
+	m.run(t, time.Minute, "sed", "-i", "/^encryptionsalt:/d", "Pulumi.local.yaml") // the CLI notes it beside the config
+	m.caravan(t, time.Minute, "status")
+}
+
+func idle(t *testing.T, m machine) {
+	eventually(t, 3*time.Minute, "no worker to be left", func() bool { return m.workers(t).Status.Replicas == 0 })
+}
+
+// loaded is the summary that `caravan load --output json` ends with.
+type loaded struct {
+	Loaded, Done, Dead, Duplicates int
+}
+
+func (m machine) load(t *testing.T, deadline time.Duration, args ...string) loaded {
+	t.Helper()
+	output := m.caravan(t, deadline, append([]string{"load", "--output=json"}, args...)...)
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	var summary loaded
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &summary); err != nil {
+		t.Fatalf("caravan load does not end with a summary in JSON: %v\n%s", err, output)
+	}
+	return summary
+}
+
+func thousandCities(t *testing.T, m machine) {
+	peak, stop := m.watchWorkers(t)
+	start := time.Now()
+	summary := m.load(t, 15*time.Minute, "data/cities.csv", "--count=1000", "--wait")
+	elapsed := time.Since(start)
+	stop()
+	t.Logf("1,000 messages in %.0f s (%.1f a second) with up to %d workers", elapsed.Seconds(), 1000/elapsed.Seconds(), peak.Load())
+	if want := (loaded{Loaded: 1000, Done: 1000}); summary != want {
+		t.Errorf("loaded %+v, want %+v", summary, want)
+	}
+	if peak.Load() < 2 {
+		t.Errorf("%d workers at the peak, want several", peak.Load())
+	}
+	answered := m.results(t)
+	for _, id := range cityIDs(t, m) {
+		if len(answered[id]) == 0 {
+			t.Errorf("city %s has no answer", id)
+		}
+	}
+	if len(answered) != 1000 {
+		t.Errorf("%d results, want 1,000 distinct ones", len(answered))
+	}
+	idle(t, m)
+}
+
+// watchWorkers records the most workers that were ready at once, until stop is called.
+func (m machine) watchWorkers(t *testing.T) (peak *atomic.Int64, stop func()) {
+	peak = &atomic.Int64{}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Second):
+			}
+			stdout, _, err := m.try(20*time.Second, "kubectl", "get", "deployment/worker", "--namespace=caravan", "--output=jsonpath={.status.readyReplicas}")
+			var ready int64
+			if err == nil && json.Unmarshal([]byte(stdout), &ready) == nil {
+				peak.Store(max(peak.Load(), ready))
+			}
+		}
+	}()
+	return peak, func() { close(done); <-ended }
+}
+
+// results maps the id of each result to what the pipeline made of the answer.
+func (m machine) results(t *testing.T) map[string]map[string]any {
+	t.Helper()
+	results := map[string]map[string]any{}
+	for line := range strings.Lines(m.caravan(t, time.Minute, "results")) {
+		var r struct {
+			ID     string
+			Result map[string]any
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("a result is not JSON: %v: %s", err, line)
+		}
+		if _, twice := results[r.ID]; twice {
+			t.Errorf("two results for %s", r.ID)
+		}
+		results[r.ID] = r.Result
+	}
+	return results
+}
+
+func cityIDs(t *testing.T, m machine) []string {
+	t.Helper()
+	file, err := os.Open(filepath.Join(m.root, "data/cities.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, row := range rows[1:] {
+		ids = append(ids, row[0])
+	}
+	return ids
+}
+
+func loadAgain(t *testing.T, m machine) {
+	summary := m.load(t, time.Minute, "data/cities.csv", "--count=1000", "--wait")
+	if summary.Loaded != 0 {
+		t.Errorf("%d messages were loaded a second time", summary.Loaded)
+	}
+	if answered := m.results(t); len(answered) != 1000 {
+		t.Errorf("%d results, want the same 1,000", len(answered))
+	}
+}
+
+func poison(t *testing.T, m machine) {
+	file := m.write(t, "poison.jsonl", `{"id":"no-city","country":"Nowhere"}`+"\n"+`{"id":"good","city":"Bern","country":"Switzerland"}`+"\n")
+	_, stderr, err := m.try(5*time.Minute, filepath.Join(m.root, "bin/caravan"), "load", file, "--wait")
+	if err == nil {
+		t.Errorf("caravan load exits with 0 although a message died:\n%s", stderr)
+	}
+	if letters := m.caravan(t, time.Minute, "dead", "list"); !strings.Contains(letters, "no-city") {
+		t.Errorf("the poison is not among the dead letters:\n%s", letters)
+	}
+	if m.results(t)["good"] == nil {
+		t.Error("the good message beside the poison has no result")
+	}
+	m.caravan(t, time.Minute, "dead", "purge", "--all", "--yes")
+	if letters := m.caravan(t, time.Minute, "dead", "list"); strings.Contains(letters, "no-city") {
+		t.Errorf("a purged letter is still there:\n%s", letters)
+	}
+}
+
+// write puts a file where the test's programs find it.
+func (m machine) write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func changedPipeline(t *testing.T, m machine) {
+	const count = 400
+	config := m.editedPipeline(t)
+	messages := &strings.Builder{}
+	for _, id := range cityIDs(t, m)[:count] {
+		messages.WriteString(`{"id":"rolled-` + id + `","city":"City ` + id + `","country":"X"}` + "\n")
+	}
+	before := len(m.results(t))
+	if summary := m.load(t, time.Minute, m.write(t, "rolled.jsonl", messages.String())); summary.Loaded != count {
+		t.Fatalf("%d messages were loaded, want %d", summary.Loaded, count)
+	}
+	eventually(t, 2*time.Minute, "the first answers", func() bool { return len(m.results(t)) > before })
+	m.run(t, 5*time.Minute, "pulumi", "up", "--stack=local", "--config-file="+config, "--yes", "--skip-preview")
+	m.caravan(t, 10*time.Minute, "watch", "--until-empty", "--output=json")
+	kinds := map[bool]int{}
+	for id, result := range m.results(t) {
+		if strings.HasPrefix(id, "rolled-") {
+			kinds[result["edited"] == true]++
+		}
+	}
+	t.Logf("answered by the old pipeline: %d, by the new one: %d", kinds[false], kinds[true])
+	if kinds[false]+kinds[true] != count || kinds[true] == 0 {
+		t.Errorf("old and new answers are %v, want %d in all and some new ones", kinds, count)
+	}
+	if letters := m.caravan(t, time.Minute, "dead", "list", "--output=json"); strings.Contains(letters, "rolled-") {
+		t.Errorf("messages died in the roll:\n%s", letters)
+	}
+}
+
+// editedPipeline is the stack's config with a pipeline that marks its results.
+func (m machine) editedPipeline(t *testing.T) string {
+	t.Helper()
+	pipeline, err := os.ReadFile(filepath.Join(m.root, "pipelines/mayors.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited := strings.Replace(string(pipeline), "result: |\n", "result: |\n  root.edited = true\n", 1)
+	path := filepath.Join(m.root, "pipelines/e2e-edited.yaml")
+	if err := os.WriteFile(path, []byte(edited), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(path) })
+	config, err := os.ReadFile(filepath.Join(m.root, "Pulumi.local.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.write(t, "Pulumi.local.yaml", string(config)+"  caravan:pipeline: e2e-edited\n")
+}
+
+func down(t *testing.T, m machine) {
+	// The stack within a minute, the cluster within another one.
+	m.run(t, time.Minute, "pulumi", "destroy", "--stack=local", "--yes", "--skip-preview")
+	m.run(t, time.Minute, "make", "down")
+	nothingLeft(t)
+}
