@@ -1,0 +1,101 @@
+// Package cluster reaches a cluster that exists and prepares the application's
+// namespace in it: Pod Security, and network policies that forbid what no other
+// component allows.
+package cluster
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"caravan.dev/caravan/components/internal/object"
+)
+
+// Type is the Pulumi type of the component.
+const Type = "caravan:components:Cluster"
+
+// Args say which cluster, and which namespace in it.
+type Args struct {
+	// Kubeconfig is the path of a kubeconfig file.
+	Kubeconfig string
+	// Context is a context of that file; empty means its current one.
+	Context string
+	// Namespace is created for the application, and deleted with the stack.
+	Namespace string
+}
+
+// Cluster is an existing cluster with the application's namespace in it.
+type Cluster struct {
+	pulumi.ResourceState
+
+	// Namespace holds the queue and the workers.
+	Namespace pulumi.StringOutput `pulumi:"namespace"`
+	// Context is the kubeconfig context; empty means the current one.
+	Context pulumi.StringOutput `pulumi:"context"`
+
+	// Provider reaches the cluster. Every Kubernetes object uses it; there is no default one.
+	Provider *kubernetes.Provider
+	// Ready are the resources that must exist before anything is put into the namespace.
+	Ready []pulumi.Resource
+}
+
+// New registers the cluster's provider, the namespace and its ground rules.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Cluster, error) {
+	c := &Cluster{}
+	if err := ctx.RegisterComponentResource(Type, name, c, opts...); err != nil {
+		return nil, fmt.Errorf("registering cluster %q: %w", name, err)
+	}
+	if err := c.reach(ctx, name, args); err != nil {
+		return nil, fmt.Errorf("reaching cluster %q: %w", name, err)
+	}
+	if err := c.prepare(ctx, name, args.Namespace); err != nil {
+		return nil, fmt.Errorf("preparing namespace %q: %w", args.Namespace, err)
+	}
+	c.Namespace = pulumi.String(args.Namespace).ToStringOutput()
+	c.Context = pulumi.String(args.Context).ToStringOutput()
+	err := ctx.RegisterResourceOutputs(c, pulumi.Map{"namespace": c.Namespace, "context": c.Context})
+	if err != nil {
+		return nil, fmt.Errorf("registering the outputs of cluster %q: %w", name, err)
+	}
+	return c, nil
+}
+
+// reach makes the provider. Server-side apply leaves fields that others own
+// alone, above all the replica count that the scaler sets.
+func (c *Cluster) reach(ctx *pulumi.Context, name string, args *Args) (err error) {
+	settings := &kubernetes.ProviderArgs{
+		Kubeconfig:            pulumi.String(args.Kubeconfig),
+		EnableServerSideApply: pulumi.Bool(true),
+	}
+	if args.Context != "" {
+		settings.Context = pulumi.String(args.Context)
+	}
+	c.Provider, err = kubernetes.NewProvider(ctx, name, settings, pulumi.Parent(c))
+	return err
+}
+
+// prepare makes the namespace, then what holds for every pod in it.
+func (c *Cluster) prepare(ctx *pulumi.Context, name, namespace string) error {
+	in := []pulumi.ResourceOption{pulumi.Parent(c), pulumi.Provider(c.Provider)}
+	ns, err := object.New(ctx, name+"-namespace", Namespace(namespace), in...)
+	if err != nil {
+		return err
+	}
+	c.Ready = append(c.Ready, ns)
+	in = append(in, pulumi.DependsOn([]pulumi.Resource{ns}))
+	for _, policy := range []struct {
+		name string
+		obj  any
+	}{
+		{"default-deny", DefaultDeny(namespace)},
+		{"allow-dns", AllowDNS(namespace)},
+	} {
+		res, err := object.New(ctx, name+"-"+policy.name, policy.obj, in...)
+		if err != nil {
+			return err
+		}
+		c.Ready = append(c.Ready, res)
+	}
+	return nil
+}

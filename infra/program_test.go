@@ -1,0 +1,179 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"sigs.k8s.io/yaml"
+
+	"caravan.dev/caravan/components/componenttest"
+	"caravan.dev/caravan/stacks"
+)
+
+// kedaManifests stand for what the embedded cluster renders, which is not in the repository.
+const kedaManifests = "components/keda/testdata/manifests.yaml"
+
+// run runs the program as the engine does with the config of one of the
+// repository's stack files and some keys set otherwise.
+func run(t *testing.T, stackFile string, config map[string]string) (*componenttest.Graph, error) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(configOf(t, filepath.Join(root, stackFile), config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(pulumi.EnvConfig, string(text))
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", kubeconfig)
+	return componenttest.Run(t, root, program)
+}
+
+// configOf is a stack file's config as the engine hands it over, every value a
+// text, with some keys set otherwise by their dotted paths.
+func configOf(t *testing.T, file string, config map[string]string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stack struct {
+		Config map[string]any `json:"config"`
+	}
+	if err := yaml.Unmarshal(text, &stack); err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range config {
+		section, leaf, nested := strings.Cut("caravan:"+key, ".")
+		if !nested {
+			stack.Config[section] = value
+			continue
+		}
+		fields, _ := stack.Config[section].(map[string]any)
+		if fields == nil {
+			fields = map[string]any{}
+			stack.Config[section] = fields
+		}
+		fields[leaf] = value
+	}
+	texts := map[string]string{}
+	for key, value := range stack.Config {
+		if texts[key], _ = value.(string); texts[key] != "" {
+			continue
+		}
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[key] = string(encoded)
+	}
+	return texts
+}
+
+func TestTheGraphKeepsTheRulesOfTheHouse(t *testing.T) {
+	for stackFile, config := range map[string]map[string]string{
+		"Pulumi.local.yaml":      {"keda.manifests": kedaManifests},
+		"Pulumi.kubeconfig.yaml": nil,
+	} {
+		t.Run(stackFile, func(t *testing.T) {
+			graph, err := run(t, stackFile, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			graph.Invariants(t)
+			componenttest.Golden(t, strings.TrimSuffix(stackFile, ".yaml")+".inventory", graph.Inventory())
+		})
+	}
+}
+
+func TestWhatNeedsSomethingFollowsIt(t *testing.T) {
+	graph, err := run(t, "Pulumi.local.yaml", map[string]string{"keda.manifests": kedaManifests})
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := graph.Find(t, "kubernetes:core/v1:Namespace", "cluster-namespace")
+	for _, r := range graph.Resources {
+		metadata, has := r.Inputs["metadata"]
+		if !has || r == namespace {
+			continue
+		}
+		if ns, has := metadata.ObjectValue()["namespace"]; has && ns.StringValue() == "caravan" && !graph.Follows(r, namespace.URN) {
+			t.Errorf("%s does not depend on its namespace", r.URN)
+		}
+	}
+	deployment := graph.Find(t, "kubernetes:apps/v1:Deployment", "worker-deployment")
+	for _, needed := range []*componenttest.Resource{
+		graph.Find(t, "kubernetes:apps/v1:StatefulSet", "queue-server"),
+		graph.Find(t, "kubernetes:core/v1:Secret", "queue-auth"),
+	} {
+		if !graph.Follows(deployment, needed.URN) {
+			t.Errorf("the workers do not depend on %s", needed.URN)
+		}
+	}
+	scaled := graph.Find(t, "kubernetes:keda.sh/v1alpha1:ScaledObject", "worker-scaled-object")
+	for _, r := range graph.Resources {
+		if strings.HasPrefix(r.Name, "keda-") && !graph.Follows(scaled, r.URN) {
+			t.Errorf("the ScaledObject does not depend on %s: destroy could wait for an operator that is gone", r.URN)
+		}
+	}
+}
+
+func TestTheStackExportsWhatThePeopleAndTheCommandNeed(t *testing.T) {
+	graph, err := run(t, "Pulumi.local.yaml", map[string]string{"keda.manifests": kedaManifests})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exports := graph.Exports.Mappable()
+	plan, _ := exports["plan"].(string)
+	if !strings.Contains(plan, "tiny") {
+		t.Errorf("plan = %q, want the plan in words", plan)
+	}
+	delete(exports, "plan")
+	componenttest.GoldenObject(t, "exports.yaml", exports)
+}
+
+func TestAFaultyStackIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
+	for name, c := range map[string]struct {
+		config map[string]string
+		want   string
+	}{
+		"a misspelt key":   {map[string]string{"scaling.maxWorker": "3"}, "scaling.maxWorker"},
+		"no such pipeline": {map[string]string{"pipeline": "majors"}, "there is no pipelines/majors.yaml; there are: mayors"},
+		"no AWS yet": {map[string]string{"cluster.kind": "eks", "profile": "cpu-small", "scaling.maxWorkers": "0", "nodes.max": "2", "keda.manifests": ""},
+			"cluster.kind: eks: creating the cluster on AWS is not in this release"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			graph, err := run(t, "Pulumi.local.yaml", c.config)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+			if len(graph.Resources) > 0 {
+				t.Errorf("%d resources were registered", len(graph.Resources))
+			}
+		})
+	}
+}
+
+func TestAMissingKubeconfigSaysWhatToDo(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none")
+	for _, c := range []struct{ kubeconfig, kind, want string }{
+		{missing, "embedded", "no kubeconfig: stat " + missing + ": no such file or directory: run `make up`, or after it `eval $(make env)`"},
+		{missing, "kubeconfig", "no kubeconfig: stat " + missing + ": no such file or directory: point KUBECONFIG at the kubeconfig of your cluster"},
+		{"a:b", "kubeconfig", "KUBECONFIG names several files (a:b): point it at the one that has the cluster"},
+	} {
+		t.Setenv("KUBECONFIG", c.kubeconfig)
+		_, err := findKubeconfig(stacks.ClusterKind(c.kind))
+		if err == nil || err.Error() != c.want {
+			t.Errorf("got %v\nwant %s", err, c.want)
+		}
+	}
+}
