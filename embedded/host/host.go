@@ -63,7 +63,7 @@ func FreePorts(address string, ports ...int) error {
 	for _, port := range ports {
 		listener, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 		if err != nil {
-			faults = append(faults, fmt.Errorf("port %d is in use (%s): find its owner with `ss -ltnp sport = :%d` and stop it", port, err, port))
+			faults = append(faults, fmt.Errorf("port %d is in use (%w): find its owner with `ss -ltnp sport = :%d` and stop it", port, err, port))
 			continue
 		}
 		if err := listener.Close(); err != nil {

@@ -46,6 +46,8 @@ type Image struct {
 	User string
 	// Entrypoint is the program that runs when the pod names none.
 	Entrypoint []string
+	// StopSignal asks the program to end; empty is SIGTERM.
+	StopSignal string
 }
 
 // Reference is the name that pods use.
@@ -67,7 +69,10 @@ func All(built toolchain.Built) []Image {
 		static("keda-metrics-apiserver", toolchain.KedaVersion, "/keda-adapter", built["keda-adapter"], "65532"),
 		static("keda-admission-webhooks", toolchain.KedaVersion, "/keda-admission-webhooks", built["keda-admission-webhooks"], "65532"),
 		static("bento", toolchain.BentoVersion, "/bento", built["bento"], "10001"),
-		static("haproxy", HAProxyVersion, "/usr/local/sbin/haproxy", "/usr/sbin/haproxy", "99"),
+		// HAProxy leaves SIGTERM to the kernel, which ignores it for a container's first process.
+		{Name: "haproxy", Tag: HAProxyVersion, User: "99", Entrypoint: []string{"haproxy"}, StopSignal: "SIGUSR1", Files: map[string]string{
+			"/usr/local/sbin/haproxy": "/usr/sbin/haproxy",
+		}},
 		{Name: "redis", Tag: RedisVersion, User: "999", Entrypoint: []string{"redis-server"}, Files: map[string]string{
 			"/usr/local/bin/redis-server": "/usr/bin/redis-check-rdb", // one program under several names
 			"/usr/local/bin/redis-cli":    "/usr/bin/redis-cli",
@@ -166,7 +171,7 @@ func write(image Image, scratch string) (v1.Image, error) {
 	}
 	config = config.DeepCopy()
 	config.Architecture, config.OS = "amd64", "linux"
-	config.Config.Entrypoint, config.Config.User = image.Entrypoint, image.User
+	config.Config.Entrypoint, config.Config.User, config.Config.StopSignal = image.Entrypoint, image.User, image.StopSignal
 	config.Config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"}
 	return mutate.ConfigFile(img, config)
 }

@@ -18,7 +18,7 @@ func example(t *testing.T) Image {
 	if err := os.WriteFile(filepath.Join(dir, "weights"), []byte("1234"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Image{Name: "example", Tag: "1.0", User: "42", Entrypoint: []string{"/bin/tool"},
+	return Image{Name: "example", Tag: "1.0", User: "42", StopSignal: "SIGUSR1", Entrypoint: []string{"/bin/tool"},
 		Files: map[string]string{"/bin/tool": "/bin/ls", "/models": dir}, Links: map[string]string{"/bin/alias": "tool"}}
 }
 
@@ -39,8 +39,8 @@ func TestAnImageHoldsItsFilesLibrariesAndSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if config.Config.User != "42" || config.Config.Entrypoint[0] != "/bin/tool" {
-		t.Errorf("the image runs %v as %s", config.Config.Entrypoint, config.Config.User)
+	if config.Config.User != "42" || config.Config.StopSignal != "SIGUSR1" || config.Config.Entrypoint[0] != "/bin/tool" {
+		t.Errorf("the image runs %v as %s and stops on %s", config.Config.Entrypoint, config.Config.User, config.Config.StopSignal)
 	}
 	layers, err := image.Layers()
 	if err != nil || len(layers) != 1 {

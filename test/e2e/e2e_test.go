@@ -119,7 +119,7 @@ func (m machine) load(t *testing.T, deadline time.Duration, args ...string) load
 }
 
 func thousandCities(t *testing.T, m machine) {
-	peak, stop := m.watchWorkers(t)
+	peak, stop := m.watchWorkers()
 	start := time.Now()
 	summary := m.load(t, 15*time.Minute, "data/cities.csv", "--count=1000", "--wait")
 	elapsed := time.Since(start)
@@ -144,7 +144,7 @@ func thousandCities(t *testing.T, m machine) {
 }
 
 // watchWorkers records the most workers that were ready at once, until stop is called.
-func (m machine) watchWorkers(t *testing.T) (peak *atomic.Int64, stop func()) {
+func (m machine) watchWorkers() (peak *atomic.Int64, stop func()) {
 	peak = &atomic.Int64{}
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
