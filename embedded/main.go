@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -71,12 +73,8 @@ func (w workspace) build(ctx context.Context, groups ...toolchain.Group) (toolch
 	if err != nil {
 		return nil, err
 	}
-	packages := host.Missing(append(host.BuildPackages, host.RunPackages...))
-	if len(packages) > 0 {
-		if os.Geteuid() != 0 {
-			return nil, fmt.Errorf("these Debian packages are missing: install them, or run this as root: %v", packages)
-		}
-		if err := w.printer.Step("installing Debian packages", func() error { return host.Install(ctx, packages) }); err != nil {
+	if slices.Contains(groups, toolchain.Run) {
+		if err := w.install(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -90,6 +88,18 @@ func (w workspace) build(ctx context.Context, groups ...toolchain.Group) (toolch
 
 func (w workspace) cluster(built toolchain.Built, archive string) *cluster.Cluster {
 	return cluster.New(built, archive, w.Root, w.printer.Step)
+}
+
+// install installs the Debian packages that the embedded cluster needs and the machine lacks.
+func (w workspace) install(ctx context.Context) error {
+	packages := host.Missing(append(host.BuildPackages, host.RunPackages...))
+	if len(packages) == 0 {
+		return nil
+	}
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("these Debian packages are missing: %s; install them, or run this as root", strings.Join(packages, " "))
+	}
+	return w.printer.Step("installing Debian packages", func() error { return host.Install(ctx, packages) })
 }
 
 // existing is the cluster of this machine with tools that were built before.
@@ -115,7 +125,7 @@ func up(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer unlock()
-	built, err := w.build(ctx, toolchain.Run)
+	built, err := w.build(ctx, toolchain.Deploy, toolchain.Run)
 	if err != nil {
 		return err
 	}
@@ -242,7 +252,10 @@ func tools() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			groups := []toolchain.Group{toolchain.Run}
+			groups := []toolchain.Group{toolchain.Deploy}
+			if !kubeconfig {
+				groups = append(groups, toolchain.Run)
+			}
 			if checks {
 				groups = append(groups, toolchain.Check)
 			}
@@ -258,7 +271,7 @@ func tools() *cobra.Command {
 			return w.WriteEnvironment(w.Environment(""))
 		}}
 	cmd.Flags().BoolVar(&checks, "checks", false, "build the linters and the test runner too")
-	cmd.Flags().BoolVar(&kubeconfig, "kubeconfig", false, "record an environment that leaves KUBECONFIG to the user, for clusters of their own")
+	cmd.Flags().BoolVar(&kubeconfig, "kubeconfig", false, "build only what a stack on a cluster of your own needs, and record an environment that leaves KUBECONFIG to you")
 	return cmd
 }
 

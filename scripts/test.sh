@@ -14,7 +14,7 @@ modules=(. embedded embedded/tools/pulumi-resource-random)
 run() { # run NAME FOLDER ARGUMENTS: tests of one module
     local name=$1 folder=$2
     shift 2
-    (cd "$folder" && gotestsum --format pkgname --jsonfile "$OLDPWD/$results/$kind-$name.json" -- "$@")
+    (cd "$folder" && gotestsum --format "$format" --jsonfile "$OLDPWD/$results/$kind-$name.json" -- "$@")
 }
 
 case $kind in
@@ -23,6 +23,7 @@ unit)
         echo "lint $module"
         (cd "$module" && golangci-lint run --config "$OLDPWD/.golangci.yml" ./...)
     done
+    format=pkgname
     for module in "${modules[@]}"; do
         (cd "$module" && go list ./... | grep -v /test/e2e) >"$results/packages"
         mapfile -t packages <"$results/packages"
@@ -30,6 +31,7 @@ unit)
     done
     ;;
 e2e)
+    format=standard-verbose
     run e2e . -count=1 -timeout 45m -v ./test/e2e
     ;;
 esac

@@ -89,7 +89,7 @@ func (b *Builder) compileCache() string { return filepath.Join(b.Cache, "go-buil
 func (b *Builder) path(tool Tool) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintln(sum, runtime.Version(), runtime.GOARCH, tool.Version, tool.Programs)
-	root := filepath.Join(b.Source, tool.Name)
+	root := filepath.Join(b.Source, tool.folder())
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -126,7 +126,7 @@ func (b *Builder) build(ctx context.Context, tool Tool, out string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	t := &build{ctx: ctx, source: filepath.Join(b.Source, tool.Name), scratch: scratch, out: filepath.Join(scratch, "out"), overlays: map[string]string{}}
+	t := &build{ctx: ctx, source: filepath.Join(b.Source, tool.folder()), scratch: scratch, out: filepath.Join(scratch, "out"), overlays: map[string]string{}}
 	cgo := "0"
 	if tool.Cgo {
 		cgo = "1"

@@ -30,16 +30,20 @@ type Group string
 
 // The groups.
 const (
-	// Run is what `up` needs.
+	// Deploy is what bringing up a stack needs, on any cluster.
+	Deploy Group = "deploy"
+	// Run is what the embedded cluster needs besides, and the providers that the
+	// Pulumi CLI would otherwise download.
 	Run Group = "run"
 	// Check is what `make test` needs besides.
 	Check Group = "check"
 )
 
-// Tool is one Go module of embedded/tools and the programs that are built from it.
+// Tool is a set of programs that are built from one Go module of embedded/tools.
 type Tool struct {
-	// Name is the module's folder in embedded/tools.
+	// Name names the tool, and the module's folder unless Module does.
 	Name    string
+	Module  string
 	Version string
 	Group   Group
 	// Programs are linked one after the other; they share the module's compiled packages.
@@ -80,17 +84,19 @@ func Tools() []Tool {
 			{File: "keda-adapter", Package: "github.com/kedacore/keda/v2/cmd/adapter"},
 			{File: "keda-admission-webhooks", Package: "github.com/kedacore/keda/v2/cmd/webhooks"},
 		}},
-		{Name: "bento", Version: BentoVersion, Group: Run, Programs: []Program{{File: "bento", Package: "."}}},
+		{Name: "bento", Version: BentoVersion, Group: Deploy, Programs: []Program{{File: "bento", Package: "."}}},
 		{Name: "ollama", Version: OllamaVersion, Group: Run, Cgo: true, Prepare: ollamaHeaders, Finish: makeTinyModel, Programs: []Program{
 			{File: "ollama", Package: "github.com/ollama/ollama", LDFlags: "-X github.com/ollama/ollama/version.Version=" + OllamaVersion},
 			{File: "tinymodel", Package: "./tinymodel"},
 		}},
-		{Name: "pulumi", Version: PulumiVersion, Group: Run, Prepare: providerSchema, Programs: []Program{
+		{Name: "pulumi", Version: PulumiVersion, Group: Deploy, Programs: []Program{
 			{File: "pulumi", Package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
 				LDFlags: "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v" + PulumiVersion},
+		}},
+		{Name: "pulumi-resource-kubernetes", Module: "pulumi", Version: PulumiKubernetesVersion, Group: Run, Prepare: providerSchema, Programs: []Program{
 			{File: "pulumi-resource-kubernetes", Package: "./pulumi-resource-kubernetes", LDFlags: "-X main.version=" + PulumiKubernetesVersion},
 		}},
-		{Name: "pulumi-language-go", Version: PulumiVersion, Group: Run, Programs: []Program{
+		{Name: "pulumi-language-go", Version: PulumiVersion, Group: Deploy, Programs: []Program{
 			{File: "pulumi-language-go", Package: "github.com/pulumi/pulumi/sdk/go/pulumi-language-go/v3"},
 		}},
 		{Name: "pulumi-resource-random", Version: PulumiRandomVersion, Group: Run, Programs: []Program{
@@ -101,6 +107,14 @@ func Tools() []Tool {
 			{File: "gotestsum", Package: "gotest.tools/gotestsum"},
 		}},
 	}
+}
+
+// folder is the module's folder in embedded/tools.
+func (t Tool) folder() string {
+	if t.Module != "" {
+		return t.Module
+	}
+	return t.Name
 }
 
 // kubernetesLDFlags gives the components the version that clients parse; built

@@ -46,7 +46,7 @@ func TestEveryToolModuleIsBuilt(t *testing.T) {
 	}
 	known := map[string]bool{}
 	for _, tool := range Tools() {
-		known[tool.Name] = true
+		known[tool.folder()] = true
 	}
 	for _, module := range modules {
 		if name := filepath.Base(filepath.Dir(module)); !known[name] {

@@ -79,14 +79,15 @@ func interruptedUp(t *testing.T, m machine) {
 }
 
 func up(t *testing.T, m machine) {
+	before := m.run(t, time.Minute, "git", "status", "--porcelain")
 	output := m.run(t, 10*time.Minute, "make", "up")
 	for _, want := range []string{"bin/caravan load data/cities.csv", "make down"} {
 		if !strings.Contains(output, want) {
 			t.Errorf("make up does not tell what to type next: %q is missing in\n%s", want, output)
 		}
 	}
-	if changed := m.run(t, time.Minute, "git", "status", "--porcelain"); changed != "" {
-		t.Errorf("make up has changed the checkout:\n%s", changed)
+	if after := m.run(t, time.Minute, "git", "status", "--porcelain"); after != before {
+		t.Errorf("make up has changed the checkout from\n%s\nto\n%s", before, after)
 	}
 }
 
