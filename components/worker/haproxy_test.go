@@ -38,7 +38,7 @@ func TestNoMoreRequestsThanSlotsReachTheModel(t *testing.T) {
 	var running, most atomic.Int32
 	var mu sync.Mutex
 	release := make(chan struct{})
-	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	model := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" { // the health check
 			return
 		}
