@@ -30,6 +30,7 @@ func TestOneMachine(t *testing.T) {
 		{"make up brings everything up", up},
 		{"a second make up changes nothing", unchanged},
 		{"workers go to zero when there is nothing to do", idle},
+		{"one message wakes a worker from zero and is answered", wakeUp},
 		{"1,000 cities become 1,000 answers", thousandCities},
 		{"loading the same file again does nothing twice", loadAgain},
 		{"poison becomes dead letters that can be listed and purged", poison},
@@ -103,31 +104,43 @@ func idle(t *testing.T, m machine) {
 	eventually(t, 3*time.Minute, "no worker to be left", func() bool { return m.workers(t).Status.Replicas == 0 })
 }
 
-// loaded is the summary that `caravan load --output json` ends with.
+// loaded is what `caravan load --output json` reports.
 type loaded struct {
-	Loaded, Done, Dead, Duplicates int
+	Loaded, AlreadyDone int
+	Wait                struct{ Done, Dead, Duplicates int }
 }
 
 func (m machine) load(t *testing.T, deadline time.Duration, args ...string) loaded {
 	t.Helper()
 	output := m.caravan(t, deadline, append([]string{"load", "--output=json"}, args...)...)
-	lines := strings.Split(strings.TrimSpace(output), "\n")
-	var summary loaded
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &summary); err != nil {
-		t.Fatalf("caravan load does not end with a summary in JSON: %v\n%s", err, output)
+	var report loaded
+	if err := json.Unmarshal([]byte(output), &report); err != nil {
+		t.Fatalf("caravan load does not report in JSON: %v\n%s", err, output)
 	}
-	return summary
+	return report
+}
+
+// wakeUp loads one message and waits for its answer, while no worker runs.
+func wakeUp(t *testing.T, m machine) {
+	report := m.load(t, 5*time.Minute, m.write(t, "one.jsonl", `{"id":"first","city":"Bern","country":"Switzerland"}`+"\n"), "--wait")
+	if report.Wait.Done != 1 {
+		t.Errorf("the load reports %+v, want one done", report)
+	}
+	idle(t, m)
 }
 
 func thousandCities(t *testing.T, m machine) {
+	before := len(m.results(t))
 	peak, stop := m.watchWorkers()
 	start := time.Now()
-	summary := m.load(t, 15*time.Minute, "data/cities.csv", "--count=1000", "--wait")
+	report := m.load(t, 15*time.Minute, "data/cities.csv", "--count=1000", "--wait")
 	elapsed := time.Since(start)
 	stop()
 	t.Logf("1,000 messages in %.0f s (%.1f a second) with up to %d workers", elapsed.Seconds(), 1000/elapsed.Seconds(), peak.Load())
-	if want := (loaded{Loaded: 1000, Done: 1000}); summary != want {
-		t.Errorf("loaded %+v, want %+v", summary, want)
+	want := loaded{Loaded: 1000}
+	want.Wait.Done = 1000
+	if report != want {
+		t.Errorf("the load reports %+v, want %+v", report, want)
 	}
 	if peak.Load() < 2 {
 		t.Errorf("%d workers at the peak, want several", peak.Load())
@@ -138,8 +151,8 @@ func thousandCities(t *testing.T, m machine) {
 			t.Errorf("city %s has no answer", id)
 		}
 	}
-	if len(answered) != 1000 {
-		t.Errorf("%d results, want 1,000 distinct ones", len(answered))
+	if len(answered) != before+1000 {
+		t.Errorf("%d results, want 1,000 distinct ones more than %d", len(answered), before)
 	}
 	idle(t, m)
 }
@@ -205,12 +218,13 @@ func cityIDs(t *testing.T, m machine) []string {
 }
 
 func loadAgain(t *testing.T, m machine) {
-	summary := m.load(t, time.Minute, "data/cities.csv", "--count=1000", "--wait")
-	if summary.Loaded != 0 {
-		t.Errorf("%d messages were loaded a second time", summary.Loaded)
+	before := len(m.results(t))
+	report := m.load(t, time.Minute, "data/cities.csv", "--count=1000", "--wait")
+	if report.Loaded != 0 || report.AlreadyDone != 1000 {
+		t.Errorf("the second load reports %+v, want 1,000 that are already done", report)
 	}
-	if answered := m.results(t); len(answered) != 1000 {
-		t.Errorf("%d results, want the same 1,000", len(answered))
+	if after := len(m.results(t)); after != before {
+		t.Errorf("%d results, want the same %d", after, before)
 	}
 }
 
@@ -250,8 +264,8 @@ func changedPipeline(t *testing.T, m machine) {
 		messages.WriteString(`{"id":"rolled-` + id + `","city":"City ` + id + `","country":"X"}` + "\n")
 	}
 	before := len(m.results(t))
-	if summary := m.load(t, time.Minute, m.write(t, "rolled.jsonl", messages.String())); summary.Loaded != count {
-		t.Fatalf("%d messages were loaded, want %d", summary.Loaded, count)
+	if report := m.load(t, time.Minute, m.write(t, "rolled.jsonl", messages.String())); report.Loaded != count {
+		t.Fatalf("%d messages were loaded, want %d", report.Loaded, count)
 	}
 	eventually(t, 2*time.Minute, "the first answers", func() bool { return len(m.results(t)) > before })
 	m.run(t, 5*time.Minute, "pulumi", "up", "--stack=local", "--config-file="+config, "--yes", "--skip-preview")
