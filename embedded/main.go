@@ -67,6 +67,18 @@ func open() (workspace, error) {
 	return workspace{c, progress.New(os.Stderr)}, err
 }
 
+// gibPerTool is what building a tool takes for a while, modules and compiled
+// packages: 24 GiB were measured for the ten of them.
+const gibPerTool = 3
+
+func checkMachine() error {
+	machine, err := host.This()
+	if err != nil {
+		return err
+	}
+	return machine.Check()
+}
+
 // build builds the tools of the groups and links them into the checkout.
 func (w workspace) build(ctx context.Context, groups ...toolchain.Group) (toolchain.Built, error) {
 	cache, err := toolchain.CacheDir()
@@ -79,6 +91,13 @@ func (w workspace) build(ctx context.Context, groups ...toolchain.Group) (toolch
 		}
 	}
 	builder := &toolchain.Builder{Source: w.Tools(), Cache: cache, Report: w.printer.Step}
+	missing, err := builder.Missing(groups...)
+	if err != nil {
+		return nil, err
+	}
+	if err := host.FreeDisk(cache, len(missing)*gibPerTool); err != nil {
+		return nil, err
+	}
 	built, err := builder.Build(ctx, groups...)
 	if err != nil {
 		return nil, err
@@ -117,8 +136,10 @@ func up(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if err := host.Check(); err != nil {
-		return err
+	if w.existing().Healthy(ctx) != nil { // what runs already has shown that it can
+		if err := checkMachine(); err != nil {
+			return err
+		}
 	}
 	unlock, err := cluster.Lock()
 	if err != nil {

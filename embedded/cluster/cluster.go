@@ -102,7 +102,9 @@ func (c *Cluster) Up(ctx context.Context) (bool, error) {
 	if err := c.Down(ctx); err != nil {
 		return false, fmt.Errorf("clearing away the remains of an earlier cluster: %w", err)
 	}
-	if err := errors.Join(host.Check(), host.FreePorts("0.0.0.0", ports...)); err != nil {
+	// The bridge's address is not there yet. A loopback address that nobody uses
+	// has the same obstacle: whoever listens on all addresses.
+	if err := host.FreePorts("127.0.0.2", ports...); err != nil {
 		return false, err
 	}
 	steps := []struct {

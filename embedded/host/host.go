@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // MinMemoryMiB is what the cluster, KEDA, Redis and four tiny workers take, with room to build.
@@ -25,21 +26,56 @@ var (
 	BuildPackages = []string{"nlohmann-json3-dev", "libstb-dev"}
 )
 
-// Check refuses a machine that cannot run the cluster: one line each, that says what to do.
-func Check() error {
-	if runtime.GOOS != "linux" {
-		return errors.New("the embedded cluster needs Linux; on other systems use a cluster of your own: make up CLUSTER=kubeconfig")
+// Machine are the facts that decide whether the embedded cluster can run.
+type Machine struct {
+	// OS and Arch are Go's names of them.
+	OS, Arch string
+	// UserID is 0 for root.
+	UserID int
+	// MemoryMiB is what is available without swapping.
+	MemoryMiB int
+}
+
+// This is the machine that the program runs on.
+func This() (Machine, error) {
+	m := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, UserID: os.Geteuid()}
+	if m.OS != "linux" {
+		return m, nil
+	}
+	var err error
+	m.MemoryMiB, err = availableMiB()
+	return m, err
+}
+
+// Check refuses a machine that cannot run the cluster: a line for each reason, that says what to do.
+func (m Machine) Check() error {
+	const instead = "use a cluster of your own: make up CLUSTER=kubeconfig"
+	if m.OS != "linux" || m.Arch != "amd64" {
+		return fmt.Errorf("the embedded cluster needs Linux on amd64 and this is %s on %s: %s", m.OS, m.Arch, instead)
 	}
 	var faults []error
-	if os.Geteuid() != 0 {
-		faults = append(faults, errors.New("the embedded cluster needs root (it makes network namespaces and mounts): run it with sudo, or use a cluster of your own: make up CLUSTER=kubeconfig"))
+	if m.UserID != 0 {
+		faults = append(faults, errors.New("the embedded cluster needs root (it makes network namespaces and mounts): run it with sudo, or "+instead))
 	}
-	if free, err := availableMiB(); err != nil {
-		faults = append(faults, err)
-	} else if free < MinMemoryMiB {
-		faults = append(faults, fmt.Errorf("only %d MiB of memory are available and %d are needed: stop something, or use a larger machine", free, MinMemoryMiB))
+	if m.MemoryMiB < MinMemoryMiB {
+		faults = append(faults, fmt.Errorf("%d MiB of memory are available and %d are needed: stop something, or use a larger machine", m.MemoryMiB, MinMemoryMiB))
 	}
 	return errors.Join(faults...)
+}
+
+// FreeDisk refuses when the disk of a folder has less room than is needed.
+func FreeDisk(dir string, neededGiB int) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return fmt.Errorf("reading the free space of %s: %w", dir, err)
+	}
+	if free := int(disk.Bavail * uint64(disk.Bsize) >> 30); free < neededGiB {
+		return fmt.Errorf("%d GiB are free in %s and about %d are needed to build the tools: make room, or set CARAVAN_CACHE to a folder on a larger disk", free, dir, neededGiB)
+	}
+	return nil
 }
 
 func availableMiB() (int, error) {

@@ -43,12 +43,31 @@ func CacheDir() (string, error) {
 // Built maps the name of each binary, link and artefact to its path.
 type Built map[string]string
 
+// Missing names the tools of the groups that have to be built.
+func (b *Builder) Missing(groups ...Group) ([]string, error) {
+	var missing []string
+	for _, tool := range toolsOf(groups) {
+		path, err := b.path(tool)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(path); err != nil {
+			missing = append(missing, tool.Name)
+		}
+	}
+	return missing, nil
+}
+
+func toolsOf(groups []Group) []Tool {
+	return slices.DeleteFunc(Tools(), func(t Tool) bool { return !slices.Contains(groups, t.Group) })
+}
+
 // Build makes the tools of the groups that the cache does not hold yet, and
 // returns the paths of all of them.
 func (b *Builder) Build(ctx context.Context, groups ...Group) (Built, error) {
 	built := Built{}
 	fresh := false
-	tools := slices.DeleteFunc(Tools(), func(t Tool) bool { return !slices.Contains(groups, t.Group) })
+	tools := toolsOf(groups)
 	for i, tool := range tools {
 		out, err := b.path(tool)
 		if err != nil {
