@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"caravan.dev/caravan/components/componenttest"
+	"caravan.dev/caravan/internal/golden"
 	"caravan.dev/caravan/stacks"
 )
 
@@ -90,7 +91,7 @@ func TestTheGraphKeepsTheRulesOfTheHouse(t *testing.T) {
 				t.Fatal(err)
 			}
 			graph.Invariants(t)
-			componenttest.Golden(t, strings.TrimSuffix(stackFile, ".yaml")+".inventory", graph.Inventory())
+			golden.Check(t, strings.TrimSuffix(stackFile, ".yaml")+".inventory", graph.Inventory())
 		})
 	}
 }

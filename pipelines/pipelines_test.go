@@ -3,7 +3,6 @@ package pipelines_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,14 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
 	"caravan.dev/caravan/contract"
+	"caravan.dev/caravan/internal/golden"
 	"caravan.dev/caravan/pipelines"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var shipped = []string{"mayors", "sentiment"}
 
@@ -81,19 +78,7 @@ func TestGoldenDocuments(t *testing.T) {
 				s := settings(t)
 				s.Mode = mode
 				got := document(t, load(t, ".", name), s)
-				golden := filepath.Join("testdata", name+"."+string(mode)+".golden.yaml")
-				if *update {
-					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("run with -update if this is meant (-want +got):\n%s", diff)
-				}
+				golden.Check(t, name+"."+string(mode)+".golden.yaml", got)
 			})
 		}
 	}

@@ -3,7 +3,6 @@ package stacks
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"caravan.dev/caravan/internal/golden"
+)
 
 // project is the part of Pulumi.yaml that declares config keys.
 type project struct {
@@ -118,30 +117,13 @@ func TestEachStackOfTheRepositoryDerives(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, stack+".txt", plan.Describe())
+			golden.Check(t, stack+".txt", plan.Describe())
 			text, err := yaml.Marshal(plan)
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, stack+".yaml", string(text))
+			golden.Check(t, stack+".yaml", string(text))
 		})
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got), rewrite with -update:\n%s", path, diff)
 	}
 }
 
@@ -267,5 +249,5 @@ func TestAllFaultsAreReportedAtOnceInTheOrderOfKeys(t *testing.T) {
 	if err == nil {
 		t.Fatal("no fault was found")
 	}
-	golden(t, "faults.txt", err.Error()+"\n")
+	golden.Check(t, "faults.txt", err.Error()+"\n")
 }

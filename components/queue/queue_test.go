@@ -18,10 +18,11 @@ import (
 
 	"caravan.dev/caravan/components/componenttest"
 	"caravan.dev/caravan/components/queue"
+	"caravan.dev/caravan/internal/golden"
 )
 
 func TestConfigGolden(t *testing.T) {
-	componenttest.Golden(t, "redis.conf", queue.Config(componenttest.Plan(t, nil).Queue))
+	golden.Check(t, "redis.conf", queue.Config(componenttest.Plan(t, nil).Queue))
 }
 
 func TestServerGolden(t *testing.T) {

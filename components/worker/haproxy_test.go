@@ -16,12 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"caravan.dev/caravan/components/componenttest"
 	"caravan.dev/caravan/components/worker"
+	"caravan.dev/caravan/internal/golden"
 )
 
 func TestHAProxyConfigGolden(t *testing.T) {
-	componenttest.Golden(t, "haproxy.cfg", worker.HAProxyConfig(4, 130*time.Second))
+	golden.Check(t, "haproxy.cfg", worker.HAProxyConfig(4, 130*time.Second))
 }
 
 func TestHAProxyAcceptsItsConfig(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,10 +18,9 @@ import (
 
 	"caravan.dev/caravan/cmd/caravan/internal/project"
 	"caravan.dev/caravan/contract"
+	"caravan.dev/caravan/internal/golden"
 	"caravan.dev/caravan/internal/redistest"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // patience is how long a test waits for a condition, on a busy machine.
 const patience = 60 * time.Second
@@ -235,23 +233,6 @@ func until(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), text); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
-}
-
 func TestHelpOfEveryCommandHasExamples(t *testing.T) {
 	b := &bench{t: t, dir: t.TempDir()}
 	for name, args := range map[string][]string{
@@ -263,7 +244,7 @@ func TestHelpOfEveryCommandHasExamples(t *testing.T) {
 			if got.code != 0 || !strings.Contains(got.out, "Examples:") {
 				t.Errorf("no help with examples: %+v", got)
 			}
-			golden(t, "help-"+name+".txt", got.out)
+			golden.Check(t, "help-"+name+".txt", got.out)
 		})
 	}
 }

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,9 +14,8 @@ import (
 
 	"caravan.dev/caravan/cmd/caravan/internal/cluster"
 	"caravan.dev/caravan/cmd/caravan/internal/queue"
+	"caravan.dev/caravan/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var now = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
@@ -66,7 +61,7 @@ func TestPageOfASoundSystem(t *testing.T) {
 	if !report.Healthy {
 		t.Errorf("problems in a sound system: %+v", report.Problems)
 	}
-	golden(t, "sound.txt", report)
+	goldenPage(t, "sound.txt", report)
 }
 
 func TestPageOfABrokenSystem(t *testing.T) {
@@ -75,32 +70,20 @@ func TestPageOfABrokenSystem(t *testing.T) {
 	f.Cluster.Objects.ScaledObject = scaledObject("Ready", "False")
 	f.Counts.Dead = 2
 	f.Server.UsedBytes = 60 << 20
-	golden(t, "broken.txt", Judge(f, now))
+	goldenPage(t, "broken.txt", Judge(f, now))
 	text, err := json.Marshal(Judge(f, now))
 	if err != nil || !bytes.Contains(text, []byte(`"pods":[{"name":"worker-1","reason":"ErrImagePull"`)) {
 		t.Errorf("%v in %s", err, text)
 	}
 }
 
-func golden(t *testing.T, name string, report Report) {
+func goldenPage(t *testing.T, name string, report Report) {
 	t.Helper()
 	var page bytes.Buffer
 	if err := Write(&page, report); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), page.String()); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
+	golden.Check(t, name, page.String())
 }
 
 func TestEveryFaultIsFoundAndSaid(t *testing.T) {

@@ -1,38 +1,14 @@
 package view
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"caravan.dev/caravan/cmd/caravan/internal/monitor"
 	"caravan.dev/caravan/cmd/caravan/internal/queue"
+	"caravan.dev/caravan/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// golden compares text with a file under testdata.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), text); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
-}
 
 // drain is a history of a backlog of 1,000 that shrinks by 4 a second while workers come.
 func drain() *monitor.History {
@@ -50,12 +26,12 @@ func drain() *monitor.History {
 }
 
 func TestWatchDrawsEveryFigure(t *testing.T) {
-	golden(t, "watch.txt", Watch(Frame{Title: "queue caravan of stack local", History: drain()}, 80))
+	golden.Check(t, "watch.txt", Watch(Frame{Title: "queue caravan of stack local", History: drain()}, 80))
 }
 
 func TestWatchWithTroubleOnANarrowTerminalStaysWithinIt(t *testing.T) {
 	text := Watch(Frame{Title: "queue caravan of stack local", History: drain(), Trouble: "reaching redis:\nconnection refused"}, 32)
-	golden(t, "watch-narrow.txt", text)
+	golden.Check(t, "watch-narrow.txt", text)
 	for line := range strings.Lines(text) {
 		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 32 {
 			t.Errorf("%d cells wide: %q", n, line)
@@ -64,7 +40,7 @@ func TestWatchWithTroubleOnANarrowTerminalStaysWithinIt(t *testing.T) {
 }
 
 func TestWatchBeforeTheFirstSampleSaysSo(t *testing.T) {
-	golden(t, "watch-first.txt", Watch(Frame{Title: "queue caravan", History: new(monitor.History)}, 80))
+	golden.Check(t, "watch-first.txt", Watch(Frame{Title: "queue caravan", History: new(monitor.History)}, 80))
 }
 
 func TestWatchLineHoldsEveryFigure(t *testing.T) {
