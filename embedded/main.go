@@ -71,7 +71,15 @@ func open() (workspace, error) {
 // packages: 24 GiB were measured for the ten of them.
 const gibPerTool = 3
 
-func checkMachine() error {
+// mayStart refuses at once what would be refused after a long build.
+func (w workspace) mayStart(ctx context.Context) error {
+	c := w.existing()
+	if err := c.CheckOwner(); err != nil {
+		return err
+	}
+	if c.Healthy(ctx) == nil {
+		return nil // what runs already has shown that it can
+	}
 	machine, err := host.This()
 	if err != nil {
 		return err
@@ -136,10 +144,8 @@ func up(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if w.existing().Healthy(ctx) != nil { // what runs already has shown that it can
-		if err := checkMachine(); err != nil {
-			return err
-		}
+	if err := w.mayStart(ctx); err != nil {
+		return err
 	}
 	unlock, err := cluster.Lock()
 	if err != nil {

@@ -62,8 +62,11 @@ func Lock() (func(), error) {
 // ErrOwned is another checkout's cluster.
 var ErrOwned = errors.New("the embedded cluster of this machine belongs to another checkout")
 
-// checkOwner refuses to touch the cluster of a checkout that still exists.
-func (c *Cluster) checkOwner() error {
+// CheckOwner refuses, with ErrOwned, to touch the running cluster of a checkout that still exists.
+func (c *Cluster) CheckOwner() error {
+	if !c.Supervisor.Running() {
+		return nil // remains: whoever comes clears them away
+	}
 	owner, err := os.ReadFile(state("owner"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -93,7 +96,7 @@ func (c *Cluster) Healthy(ctx context.Context) error {
 // Up brings the cluster up. It returns whether it is new; a healthy one is left
 // as it is, the remains of an interrupted one are cleared away first.
 func (c *Cluster) Up(ctx context.Context) (bool, error) {
-	if err := c.checkOwner(); err != nil {
+	if err := c.CheckOwner(); err != nil {
 		return false, err
 	}
 	if c.Healthy(ctx) == nil {

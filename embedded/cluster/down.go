@@ -18,7 +18,7 @@ import (
 // Down ends the cluster and removes all that it made. It works from whatever
 // state an interrupted up or down has left, and on a machine without a cluster.
 func (c *Cluster) Down(ctx context.Context) error {
-	if err := c.checkOwner(); err != nil {
+	if err := c.CheckOwner(); err != nil {
 		return err
 	}
 	services, err := c.Supervisor.Services()

@@ -21,7 +21,7 @@ const MinMemoryMiB = 6 * 1024
 
 // RunPackages are the Debian packages that the cluster needs, BuildPackages those that its tools are built with.
 var (
-	RunPackages = []string{"containerd", "runc", "containernetworking-plugins", "iptables", "iproute2", "conntrack",
+	RunPackages = []string{"containerd", "runc", "containernetworking-plugins", "ca-certificates", "iptables", "iproute2", "conntrack",
 		"redis-server", "haproxy", "s6", "busybox-static", "procps", "util-linux"}
 	BuildPackages = []string{"nlohmann-json3-dev", "libstb-dev"}
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,9 +27,11 @@ func TestOneMachine(t *testing.T) {
 		name string
 		test func(*testing.T, machine)
 	}{
+		{"a port in use is refused and nothing is left half-built", portInUse},
 		{"an interrupted up is cleared away by down", interruptedUp},
 		{"make up brings everything up", up},
 		{"a second make up changes nothing", unchanged},
+		{"another checkout may not touch the running cluster", otherCheckout},
 		{"workers go to zero when there is nothing to do", idle},
 		{"one message wakes a worker from zero and is answered", wakeUp},
 		{"1,000 cities become 1,000 answers", thousandCities},
@@ -58,16 +61,48 @@ func diagnose(t *testing.T, m machine) {
 	}
 }
 
+func (m machine) embedded() string { return filepath.Join(m.root, ".caravan/bin/embedded") }
+
+// portInUse listens where the API server would.
+func portInUse(t *testing.T, m machine) {
+	m.run(t, 3*time.Minute, "make", "down")
+	listener, err := net.Listen("tcp", ":6443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	_, stderr, err := m.try(time.Hour, m.embedded(), "up") // the first run builds the tools
+	if err == nil || !strings.Contains(stderr, "port 6443 is in use") {
+		t.Errorf("embedded up with its port in use: %v\n%s", err, stderr)
+	}
+	nothingLeft(t)
+}
+
+// otherCheckout calls the tool from another folder that looks like a checkout.
+func otherCheckout(t *testing.T, m machine) {
+	other := filepath.Dir(m.write(t, "Pulumi.yaml", ""))
+	for _, command := range []string{"up", "down"} {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		embedded := m.command(ctx, m.embedded(), command)
+		embedded.Dir = other
+		output, err := embedded.CombinedOutput()
+		if err == nil || !strings.Contains(string(output), "belongs to another checkout: "+m.root) {
+			t.Errorf("embedded %s in another checkout: %v\n%s", command, err, output)
+		}
+	}
+	m.caravan(t, time.Minute, "status")
+}
+
 // interruptedUp kills `embedded up` as soon as the cluster's processes run.
 func interruptedUp(t *testing.T, m machine) {
-	m.run(t, 3*time.Minute, "make", "down")
-	ctx, cancel := context.WithTimeout(context.Background(), time.Hour) // the first run builds the tools
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	embedded := m.command(ctx, filepath.Join(m.root, ".caravan/bin/embedded"), "up")
+	embedded := m.command(ctx, m.embedded(), "up")
 	if err := embedded.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Hour, "the first node's containerd to run", func() bool {
+	eventually(t, 5*time.Minute, "the first node's containerd to run", func() bool {
 		_, err := os.Stat("/run/caravan/node-0.sock")
 		return err == nil
 	})
