@@ -8,17 +8,14 @@ import (
 
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
-	_ "github.com/coredns/coredns/plugin/forward"
 	_ "github.com/coredns/coredns/plugin/health"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
-	_ "github.com/coredns/coredns/plugin/loop"
 	_ "github.com/coredns/coredns/plugin/ready"
-	_ "github.com/coredns/coredns/plugin/reload"
 )
 
 func main() {
 	// The order is the order in which a query passes the plugins, as in
 	// CoreDNS's own plugin.cfg.
-	dnsserver.Directives = []string{"reload", "errors", "ready", "health", "cache", "kubernetes", "loop", "forward"}
+	dnsserver.Directives = []string{"errors", "ready", "health", "cache", "kubernetes"}
 	coremain.Run()
 }
