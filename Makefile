@@ -7,6 +7,9 @@ STACK_embedded := local
 STACK_kubeconfig := kubeconfig
 STACK := $(or $(STACK_$(CLUSTER)),$(error CLUSTER is "$(CLUSTER)"; choose embedded or kubeconfig))
 
+# Root may build a checkout of another user's, which git refuses to describe.
+export GOFLAGS += -buildvcs=false
+
 EMBEDDED := .caravan/bin/embedded
 RUN_TESTS := scripts/test.sh
 
@@ -33,17 +36,18 @@ endif
 
 .PHONY: env
 env: ## print the environment for plain pulumi and kubectl: eval "$(make env)"
-	@$(EMBEDDED) env
+	@[ -x $(EMBEDDED) ] || { echo "nothing is built yet: run \`make up\` first" >&2; exit 1; }
+	@$(EMBEDDED) env $(STACK)
 
 .PHONY: status
-status: ## show the embedded cluster's processes, nodes and pods
+status: embedded ## show the embedded cluster's processes, nodes and pods
 	@$(EMBEDDED) status
 
 .PHONY: caravan embedded
 caravan: ## build bin/caravan
 	@go build -o bin/caravan ./cmd/caravan
 embedded:
-	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 (https://go.dev/dl) and put it on PATH" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26.5 or newer (https://go.dev/dl) and put it on PATH" >&2; exit 1; }
 	@go build -C embedded -o ../$(EMBEDDED) .
 
 .PHONY: test
@@ -52,7 +56,7 @@ test: embedded ## lint, and every test that needs no cluster
 	@$(RUN_TESTS) unit
 
 .PHONY: e2e
-e2e: embedded caravan ## the end-to-end tests on the embedded cluster
+e2e: embedded caravan ## the end-to-end tests; they end a cluster that runs here and start their own
 	@$(EMBEDDED) tools --checks
 	@$(RUN_TESTS) e2e
 

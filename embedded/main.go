@@ -44,8 +44,8 @@ func command() *cobra.Command {
 		&cobra.Command{Use: "down", Short: "End the cluster and remove all that it made", Args: cobra.NoArgs, RunE: down},
 		&cobra.Command{Use: "status", Short: "Show processes, nodes and pods; exit code 1 when the cluster is not healthy", Args: cobra.NoArgs, RunE: status},
 		logs(),
-		&cobra.Command{Use: "env", Short: "Print the environment for pulumi and kubectl", Args: cobra.NoArgs, RunE: env,
-			Example: `  eval "$(embedded env)"`},
+		&cobra.Command{Use: "env [STACK]", Short: "Print the environment for pulumi and kubectl", Args: cobra.MaximumNArgs(1), RunE: env,
+			Example: "  eval \"$(embedded env)\"\n  eval \"$(embedded env kubeconfig)\""},
 		tools(),
 		&cobra.Command{Use: "leftovers", Short: "List what remains of a cluster; exit code 1 when something does", Args: cobra.NoArgs, RunE: leftovers},
 	)
@@ -67,6 +67,14 @@ func open() (workspace, error) {
 	return workspace{c, progress.New(os.Stderr)}, err
 }
 
+// compilers are needed while something is built.
+func compilers(missing []string) []string {
+	if len(missing) == 0 {
+		return nil
+	}
+	return []string{"go", "gcc", "g++"}
+}
+
 // gibPerTool is what building a tool takes for a while, modules and compiled
 // packages: 24 GiB were measured for the ten of them.
 const gibPerTool = 3
@@ -84,7 +92,7 @@ func (w workspace) mayStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return machine.Check()
+	return errors.Join(machine.Check(), c.FreeNetwork(ctx))
 }
 
 // build builds the tools of the groups and links them into the checkout.
@@ -103,7 +111,7 @@ func (w workspace) build(ctx context.Context, groups ...toolchain.Group) (toolch
 	if err != nil {
 		return nil, err
 	}
-	if err := host.FreeDisk(cache, len(missing)*gibPerTool); err != nil {
+	if err := errors.Join(host.FreeDisk(cache, len(missing)*gibPerTool), host.Programs(compilers(missing)...)); err != nil {
 		return nil, err
 	}
 	built, err := builder.Build(ctx, groups...)
@@ -176,33 +184,28 @@ func (w workspace) start(ctx context.Context, c *cluster.Cluster) error {
 	if err != nil {
 		return err
 	}
+	local := checkout.Stack{Checkout: w.Checkout, Name: checkout.Local}
 	if fresh {
 		// The state of a stack whose cluster is gone describes nothing.
-		if err := os.RemoveAll(w.Path("state")); err != nil {
+		if err := os.RemoveAll(local.Path("state")); err != nil {
 			return err
 		}
 	}
-	if err := os.MkdirAll(w.Path("state"), 0o700); err != nil {
-		return err
-	}
-	if err := w.Passphrase(); err != nil {
+	if err := local.Prepare(local.Path("kubeconfig")); err != nil {
 		return err
 	}
 	kubeconfig, err := c.Kubeconfig(ctx)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(w.Path("kubeconfig"), kubeconfig, 0o600); err != nil {
+	if err := os.WriteFile(local.Path("kubeconfig"), kubeconfig, 0o600); err != nil {
 		return err
 	}
 	keda, err := c.Manifests.Keda(ctx)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(w.Path("keda.yaml"), keda, 0o644); err != nil {
-		return err
-	}
-	return w.WriteEnvironment(w.Environment(w.Path("kubeconfig")))
+	return os.WriteFile(local.Path("keda.yaml"), keda, 0o644)
 }
 
 func down(cmd *cobra.Command, _ []string) error {
@@ -258,12 +261,16 @@ func logs() *cobra.Command {
 	return cmd
 }
 
-func env(cmd *cobra.Command, _ []string) error {
+func env(cmd *cobra.Command, args []string) error {
 	w, err := open()
 	if err != nil {
 		return err
 	}
-	exports, err := w.Exports()
+	stack := checkout.Stack{Checkout: w.Checkout, Name: checkout.Local}
+	if len(args) > 0 {
+		stack.Name = args[0]
+	}
+	exports, err := stack.Exports()
 	if err != nil {
 		return err
 	}
@@ -292,10 +299,7 @@ func tools() *cobra.Command {
 			if !kubeconfig {
 				return nil
 			}
-			if err := w.Passphrase(); err != nil {
-				return err
-			}
-			return w.WriteEnvironment(w.Environment(""))
+			return checkout.Stack{Checkout: w.Checkout, Name: checkout.Kubeconfig}.Prepare("")
 		}}
 	cmd.Flags().BoolVar(&checks, "checks", false, "build the linters and the test runner too")
 	cmd.Flags().BoolVar(&kubeconfig, "kubeconfig", false, "build only what a stack on a cluster of your own needs, and record an environment that leaves KUBECONFIG to you")

@@ -3,24 +3,24 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 stack=$1
-eval "$(.caravan/bin/embedded env)"
+. scripts/stack.sh
 
-# The CLI notes the salt of this machine's passphrase in the stack's file, which
-# git tracks. The state holds it too, and is where the CLI finds it next time.
-trap 'sed -i "/^encryptionsalt:/d" "Pulumi.$stack.yaml"' EXIT
-
-pulumi stack select "$stack" >/dev/null 2>&1 || pulumi stack init "$stack"
+stack_exists || pulumi stack init "$stack"
+pulumi stack select "$stack"
+remove_dead_locks
 started=$(date +%s)
 pulumi up --stack "$stack" --yes --skip-preview --suppress-outputs
 echo
 pulumi stack output plan --stack "$stack"
+option= variable=
+[ "$stack" = local ] || option=" --stack $stack" variable=" CLUSTER=$stack"
 cat <<END
 
 The stack "$stack" is up ($(($(date +%s) - started)) s for the stack). Next:
 
-  bin/caravan load data/cities.csv --count 1000 --wait    answer 1,000 questions
-  bin/caravan watch                                       see workers come and go
-  bin/caravan results | head                              read the answers
-  eval "\$(make env)"                                      then pulumi and kubectl work as usual
-  make down                                               remove everything
+  bin/caravan load data/cities.csv --count 1000 --wait$option    answer 1,000 questions
+  bin/caravan watch$option                                       see workers come and go
+  bin/caravan results$option | head                              read the answers
+  eval "\$(make env$variable)"                                      then pulumi and kubectl work as usual
+  make down$variable                                               remove everything
 END

@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
-# Destroys a stack. The state of an embedded cluster that is gone describes
-# nothing: there is nothing to destroy then.
+# Destroys a stack. What runs on the embedded cluster ends with the cluster, so
+# there a destroy that fails or hangs is no reason to leave the cluster behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 stack=$1
-[ -f .caravan/env ] || exit 0
-eval "$(.caravan/bin/embedded env)"
-trap 'sed -i "/^encryptionsalt:/d" "Pulumi.$stack.yaml"' EXIT
+[ -f ".caravan/$stack/env" ] || exit 0
+. scripts/stack.sh
 
-pulumi stack select "$stack" >/dev/null 2>&1 || exit 0
-if [ "$stack" = local ] && ! .caravan/bin/embedded status >/dev/null 2>&1; then
+destroy() { pulumi destroy --stack "$stack" --yes --skip-preview; }
+
+if [ "$stack" != local ]; then
+    stack_exists || exit 0
+    remove_dead_locks
+    destroy
+elif ! .caravan/bin/embedded status >/dev/null 2>&1; then
     echo "The embedded cluster does not answer: nothing to destroy in it."
-    exit 0
+elif stack_exists; then
+    remove_dead_locks
+    export -f destroy
+    export stack
+    timeout 180 bash -c destroy || echo "The stack was not destroyed in order; it ends with its cluster."
 fi
-pulumi destroy --stack "$stack" --yes --skip-preview

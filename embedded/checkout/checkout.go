@@ -1,5 +1,7 @@
 // Package checkout prepares what lies in the checkout's folder .caravan (ignored
-// by git): links to the tools, the environment, Pulumi's state and plugins.
+// by git): links to the tools, and for each stack that `make up` knows a folder
+// with its environment, Pulumi's state, plugins and passphrase. So the stacks
+// share nothing: neither state, nor the plugins that only the embedded one may use.
 package checkout
 
 import (
@@ -36,6 +38,24 @@ func (c Checkout) Path(parts ...string) string {
 	return filepath.Join(append([]string{c.Root, ".caravan"}, parts...)...)
 }
 
+// Stack is a stack's part of the checkout.
+type Stack struct {
+	Checkout
+	// Name is the stack's.
+	Name string
+}
+
+// The stacks that `make up` brings up.
+const (
+	Local      = "local"
+	Kubeconfig = "kubeconfig"
+)
+
+// Path is a path below the stack's folder.
+func (s Stack) Path(parts ...string) string {
+	return s.Checkout.Path(append([]string{s.Name}, parts...)...)
+}
+
 // Tools is the folder of the tool modules.
 func (c Checkout) Tools() string { return filepath.Join(c.Root, "embedded", "tools") }
 
@@ -46,12 +66,12 @@ var plugins = map[string]string{
 }
 
 // Link puts the built tools within reach: .caravan/bin for PATH, and the
-// providers where the Pulumi CLI looks for plugins.
+// providers where the Pulumi CLI looks for the plugins of the stack `local`.
 func (c Checkout) Link(built toolchain.Built) error {
 	for name, target := range built {
 		path := c.Path("bin", name)
 		if folder, ok := plugins[name]; ok {
-			path = c.Path("pulumi-home", "plugins", folder, name)
+			path = Stack{c, Local}.Path("pulumi-home", "plugins", folder, name)
 		}
 		if err := link(target, path); err != nil {
 			return err
@@ -79,9 +99,20 @@ func link(target, path string) error {
 	return os.Symlink(target, path)
 }
 
-// Passphrase makes, once, the passphrase that encrypts the secrets in the local state.
-func (c Checkout) Passphrase() error {
-	path := c.Path("passphrase")
+// Prepare makes the stack's folder for state and, once, the passphrase that
+// encrypts the secrets in it, and records the environment.
+func (s Stack) Prepare(kubeconfig string) error {
+	if err := os.MkdirAll(s.Path("state"), 0o700); err != nil {
+		return err
+	}
+	if err := s.passphrase(); err != nil {
+		return err
+	}
+	return s.writeEnvironment(s.environment(kubeconfig))
+}
+
+func (s Stack) passphrase() error {
+	path := s.Path("passphrase")
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
@@ -89,43 +120,42 @@ func (c Checkout) Passphrase() error {
 	if _, err := rand.Read(random); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Path("state"), 0o700); err != nil {
-		return err
-	}
 	return os.WriteFile(path, []byte(base64.RawStdEncoding.EncodeToString(random)), 0o600)
 }
 
-// Environment are the variables in which pulumi, kubectl and caravan work on the stack.
+// environment are the variables in which pulumi, kubectl and caravan work on the stack.
 // Without kubeconfig the user's own stays in force.
-func (c Checkout) Environment(kubeconfig string) map[string]string {
+func (s Stack) environment(kubeconfig string) map[string]string {
+	c := s.Checkout
 	environment := map[string]string{
-		"PULUMI_HOME":                              c.Path("pulumi-home"),
-		"PULUMI_BACKEND_URL":                       "file://" + c.Path("state"),
-		"PULUMI_CONFIG_PASSPHRASE_FILE":            c.Path("passphrase"),
+		"PULUMI_HOME":                              s.Path("pulumi-home"),
+		"PULUMI_BACKEND_URL":                       "file://" + s.Path("state"),
+		"PULUMI_CONFIG_PASSPHRASE_FILE":            s.Path("passphrase"),
 		"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
 		"PULUMI_SKIP_UPDATE_CHECK":                 "true",
 		"PATH":                                     strings.Join([]string{filepath.Join(c.Root, "bin"), c.Path("bin")}, ":"),
 	}
 	if kubeconfig != "" {
 		environment["KUBECONFIG"] = kubeconfig
+		environment["NO_PROXY"] = strings.TrimPrefix(os.Getenv("NO_PROXY")+",10.89.0.1", ",")
 	}
 	return environment
 }
 
-// WriteEnvironment records the environment for programs that are called without it, PATH being what to prepend.
-func (c Checkout) WriteEnvironment(environment map[string]string) error {
+// writeEnvironment records the environment for programs that are called without it, PATH being what to prepend.
+func (s Stack) writeEnvironment(environment map[string]string) error {
 	var text strings.Builder
 	for _, name := range sorted(environment) {
 		fmt.Fprintf(&text, "%s=%s\n", name, environment[name])
 	}
-	return os.WriteFile(c.Path("env"), []byte(text.String()), 0o644)
+	return os.WriteFile(s.Path("env"), []byte(text.String()), 0o644)
 }
 
 // Exports are shell commands that set the recorded environment.
-func (c Checkout) Exports() (string, error) {
-	content, err := os.ReadFile(c.Path("env"))
+func (s Stack) Exports() (string, error) {
+	content, err := os.ReadFile(s.Path("env"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", errors.New("there is no environment yet: run `make up` first")
+		return "", fmt.Errorf("the stack %s has no environment yet: run `make up` first (`make up CLUSTER=kubeconfig` for the stack kubeconfig)", s.Name)
 	}
 	if err != nil {
 		return "", err

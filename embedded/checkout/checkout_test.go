@@ -42,7 +42,7 @@ func TestToolsAndProvidersAreLinkedWhereTheyAreLookedFor(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		c.Path("bin", "bento"): "/cache/bento",
-		c.Path("pulumi-home", "plugins", "resource-random-v"+toolchain.PulumiRandomVersion, "pulumi-resource-random"): "/cache/random",
+		Stack{c, Local}.Path("pulumi-home", "plugins", "resource-random-v"+toolchain.PulumiRandomVersion, "pulumi-resource-random"): "/cache/random",
 	} {
 		if got, err := os.Readlink(path); err != nil || got != want {
 			t.Errorf("%s points to %q, %v; want %q", path, got, err, want)
@@ -51,13 +51,13 @@ func TestToolsAndProvidersAreLinkedWhereTheyAreLookedFor(t *testing.T) {
 }
 
 func TestThePassphraseIsMadeOnceAndReadByItsOwnerOnly(t *testing.T) {
-	c := example(t)
+	s := Stack{example(t), Local}
 	var passphrases []string
 	for range 2 {
-		if err := c.Passphrase(); err != nil {
+		if err := s.Prepare(""); err != nil {
 			t.Fatal(err)
 		}
-		content, err := os.ReadFile(c.Path("passphrase"))
+		content, err := os.ReadFile(s.Path("passphrase"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,37 +66,44 @@ func TestThePassphraseIsMadeOnceAndReadByItsOwnerOnly(t *testing.T) {
 	if passphrases[0] != passphrases[1] || len(passphrases[0]) < 40 {
 		t.Error("the passphrase is short or changes")
 	}
-	if info, err := os.Stat(c.Path("passphrase")); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(s.Path("passphrase")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode is %v, %v", info.Mode(), err)
 	}
 }
 
 func TestTheEnvironmentIsExportedForAShell(t *testing.T) {
-	c := example(t)
-	if _, err := c.Exports(); err == nil || !strings.Contains(err.Error(), "make up") {
+	local := Stack{example(t), Local}
+	if _, err := local.Exports(); err == nil || !strings.Contains(err.Error(), "make up") {
 		t.Errorf("before the first up: %v", err)
 	}
-	if err := os.MkdirAll(c.Path(), 0o755); err != nil {
+	if err := local.Prepare("/k"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.WriteEnvironment(c.Environment("/k")); err != nil {
-		t.Fatal(err)
-	}
-	exports, err := c.Exports()
+	exports, err := local.Exports()
 	if err != nil {
 		t.Fatal(err)
 	}
-	quoted := strings.ReplaceAll(c.Root, "'", `'\''`)
+	quoted := strings.ReplaceAll(local.Root, "'", `'\''`)
 	for _, want := range []string{
 		"export KUBECONFIG='/k'\n",
 		"export PATH='" + quoted + "/bin:" + quoted + "/.caravan/bin':\"$PATH\"\n",
-		"export PULUMI_BACKEND_URL='file://" + quoted + "/.caravan/state'\n",
+		"export PULUMI_BACKEND_URL='file://" + quoted + "/.caravan/local/state'\n",
 	} {
 		if !strings.Contains(exports, want) {
 			t.Errorf("%q is missing in\n%s", want, exports)
 		}
 	}
-	if _, kept := c.Environment("")["KUBECONFIG"]; kept {
-		t.Error("without a kubeconfig the user's own does not stay in force")
+}
+
+func TestStacksShareNeitherStateNorPluginsNorKubeconfig(t *testing.T) {
+	c := example(t)
+	local, other := Stack{c, Local}.environment("/k"), Stack{c, Kubeconfig}.environment("")
+	for _, name := range []string{"PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"} {
+		if local[name] == other[name] {
+			t.Errorf("both stacks have %s=%s", name, local[name])
+		}
+	}
+	if _, set := other["KUBECONFIG"]; set {
+		t.Error("the user's own kubeconfig does not stay in force")
 	}
 }

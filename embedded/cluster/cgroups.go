@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -58,6 +60,9 @@ func makeCgroups(path string) error {
 	return nil
 }
 
+// needed are the controllers that the kubelet and runc use.
+var needed = []string{"cpu", "cpuset", "memory", "pids", "hugetlb", "io"}
+
 // passDown makes a v2 cgroup hand its controllers to its children.
 func passDown(root, dir string, unified bool) error {
 	if !unified {
@@ -68,7 +73,14 @@ func passDown(root, dir string, unified bool) error {
 		return err
 	}
 	for _, controller := range strings.Fields(string(controllers)) {
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644); err != nil {
+		if !slices.Contains(needed, controller) {
+			continue
+		}
+		err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644)
+		if errors.Is(err, syscall.EBUSY) {
+			return fmt.Errorf("%s holds processes, so its cgroups can have no children: run this on the machine itself, not in a container: %w", dir, err)
+		}
+		if err != nil {
 			return fmt.Errorf("passing the controller %s down to %s: %w", controller, dir, err)
 		}
 	}

@@ -40,7 +40,7 @@ type Cluster struct {
 func New(built toolchain.Built, archive, checkout string, report func(string, func() error) error) *Cluster {
 	return &Cluster{Built: built, ImageArchive: archive, KubernetesVersion: kubernetesVersion, Checkout: checkout, Report: report,
 		Manifests:  manifests.Renderer{Tools: filepath.Join(checkout, "embedded", "tools"), VolumeDir: state("volumes")},
-		Supervisor: supervise.Supervisor{Dir: filepath.Join(RunDir, "services"), LogDir: state("logs")}}
+		Supervisor: supervise.Supervisor{Dir: state("services"), LogDir: state("logs")}}
 }
 
 // Lock keeps a second up or down away until the returned function is called.
@@ -90,7 +90,8 @@ func (c *Cluster) Healthy(ctx context.Context) error {
 	if !c.Supervisor.Running() {
 		return errors.New("the cluster's processes are gone (was the machine restarted?)")
 	}
-	return c.apiReady(ctx)
+	_, err := c.kubectl(ctx, nil, "wait", "--for=condition=Ready", "--timeout=5s", "nodes", "--all")
+	return err
 }
 
 // Up brings the cluster up. It returns whether it is new; a healthy one is left
@@ -100,14 +101,12 @@ func (c *Cluster) Up(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if c.Healthy(ctx) == nil {
-		return false, nil
+		return false, c.refreshImages(ctx)
 	}
 	if err := c.Down(ctx); err != nil {
 		return false, fmt.Errorf("clearing away the remains of an earlier cluster: %w", err)
 	}
-	// The bridge's address is not there yet. A loopback address that nobody uses
-	// has the same obstacle: whoever listens on all addresses.
-	if err := host.FreePorts("127.0.0.2", ports...); err != nil {
+	if err := c.FreeNetwork(ctx); err != nil {
 		return false, err
 	}
 	steps := []struct {
@@ -123,13 +122,47 @@ func (c *Cluster) Up(ctx context.Context) (bool, error) {
 			return false, c.failed(err)
 		}
 	}
-	return true, os.WriteFile(state("complete"), []byte(time.Now().UTC().Format(time.RFC3339)), 0o600)
+	return true, c.markComplete()
 }
 
-// failed clears away what a failed start has made, but keeps its logs.
+// FreeNetwork refuses when ports or addresses that the cluster needs are in use
+// by something else. It says nothing while remains of a cluster may use them.
+func (c *Cluster) FreeNetwork(ctx context.Context) error {
+	if len(Leftovers(ctx)) > 0 {
+		return nil
+	}
+	// The bridge's address is not there yet. A loopback address that nobody uses
+	// has the same obstacle: whoever listens on all addresses.
+	return errors.Join(host.FreePorts("127.0.0.2", ports...), freeNetworks(ctx))
+}
+
+// markComplete records that the cluster is whole, and the images that it has.
+func (c *Cluster) markComplete() error {
+	return os.WriteFile(state("complete"), []byte(c.ImageArchive), 0o600)
+}
+
+// refreshImages gives a running cluster the images of tools that were built since.
+func (c *Cluster) refreshImages(ctx context.Context) error {
+	imported, err := os.ReadFile(state("complete"))
+	if err != nil || string(imported) == c.ImageArchive {
+		return err
+	}
+	services, err := c.Supervisor.Services()
+	if err != nil {
+		return err
+	}
+	for _, n := range nodesOf(services) {
+		if err := c.Report("importing new images into "+n.Name(), func() error { return n.importImages(ctx, c.ImageArchive) }); err != nil {
+			return err
+		}
+	}
+	return c.markComplete()
+}
+
+// failed clears away what a failed start has made, but keeps its logs in the checkout.
 func (c *Cluster) failed(cause error) error {
-	kept := filepath.Join(os.TempDir(), "caravan-logs")
-	if os.RemoveAll(kept) == nil && os.Rename(state("logs"), kept) == nil {
+	kept := filepath.Join(c.Checkout, ".caravan", "logs")
+	if os.RemoveAll(kept) == nil && os.CopyFS(kept, os.DirFS(state("logs"))) == nil {
 		cause = fmt.Errorf("%w\nthe logs of the attempt are in %s", cause, kept)
 	}
 	// A context of its own: the cause may be that the caller's was cancelled.
@@ -143,6 +176,9 @@ func (c *Cluster) bootstrap(ctx context.Context) error {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return err
 		}
+	}
+	if err := saveSysctls(); err != nil {
+		return err
 	}
 	if err := os.WriteFile(state("owner"), []byte(c.Checkout), 0o600); err != nil {
 		return err

@@ -25,16 +25,19 @@ func TestOnlyTheClustersOwnDaemonsAreEnded(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		arguments []string
+		folder    string
 		want      bool
 	}{
-		{"its kubelet", []string{"/cache/kubelet", "--config=/var/lib/caravan/nodes/node-0/kubelet.yaml"}, true},
-		{"its shim", []string{"/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-address", "/run/caravan/node-0.sock", "-id", "x"}, true},
-		{"its supervisor", []string{"s6-svscan", "/run/caravan/services"}, true},
-		{"the machine's containerd", []string{"/usr/bin/containerd"}, false},
-		{"an editor on its files", []string{"vim", "/var/lib/caravan/kubeadm.yaml"}, false},
-		{"a shell that names its paths", []string{"bash", "-c", "ls /var/lib/caravan/"}, false},
+		{"its kubelet", []string{"/cache/kubelet", "--config=/var/lib/caravan/nodes/node-0/kubelet.yaml"}, "/", true},
+		{"its shim", []string{"/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-address", "/run/caravan/node-0.sock", "-id", "x"}, "/", true},
+		{"its supervisor", []string{"s6-svscan", "/var/lib/caravan/services"}, "/", true},
+		{"the supervisor of a service", []string{"s6-supervise", "etcd"}, "/var/lib/caravan/services/etcd", true},
+		{"another supervisor", []string{"s6-supervise", "etcd"}, "/srv/services/etcd", false},
+		{"the machine's containerd", []string{"/usr/bin/containerd"}, "/", false},
+		{"an editor on its files", []string{"vim", "/var/lib/caravan/kubeadm.yaml"}, "/", false},
+		{"a shell that names its paths", []string{"bash", "-c", "ls /var/lib/caravan/"}, "/", false},
 	} {
-		if got := ofCluster(test.arguments); got != test.want {
+		if got := ofCluster(test.arguments, test.folder); got != test.want {
 			t.Errorf("%s: ended is %t, want %t", test.name, got, test.want)
 		}
 	}

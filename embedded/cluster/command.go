@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"caravan.dev/embedded/supervise"
 )
 
 // run runs a command; its output is part of the error when it fails.
@@ -18,7 +20,8 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 func runInput(ctx context.Context, input []byte, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = bytes.NewReader(input)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "PATH="+os.Getenv("PATH")+":"+supervise.Path,
+		"HTTPS_PROXY=", "https_proxy=", "HTTP_PROXY=", "http_proxy=") // the cluster is on this machine
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

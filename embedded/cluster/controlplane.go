@@ -107,7 +107,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err := c.Supervisor.Add(c.controlPlane()...); err != nil {
 		return err
 	}
-	return await(ctx, time.Minute, "the API server (see `embedded logs kube-apiserver`)", func() error { return c.apiReady(ctx) })
+	return await(ctx, time.Minute, "the API server", func() error { return c.apiReady(ctx) })
 }
 
 func (c *Cluster) apiReady(ctx context.Context) error {

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,10 +38,10 @@ func (c *Cluster) Down(ctx context.Context) error {
 	if err := errors.Join(c.Supervisor.Quit(), killOrphans(), killStrays()); err != nil {
 		return err
 	}
-	if err := errors.Join(unmountAll(), removeNetworks(ctx), removeCgroups("/caravan")); err != nil {
+	if err := errors.Join(unmountAll(ctx), removeNetworks(ctx), removeCgroups("/caravan"), restoreSysctls(), removeMadeFolders()); err != nil {
 		return err
 	}
-	if err := errors.Join(removeForeignFiles(), os.RemoveAll(RunDir), os.RemoveAll(StateDir)); err != nil {
+	if err := errors.Join(os.RemoveAll(RunDir), os.RemoveAll(StateDir)); err != nil {
 		return err
 	}
 	if left := Leftovers(ctx); len(left) > 0 {
@@ -108,7 +108,11 @@ func strays() (map[int]bool, error) {
 			continue
 		}
 		arguments, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if err == nil && ofCluster(strings.Split(string(arguments), "\x00")) {
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		folder, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
+		if ofCluster(strings.Split(string(arguments), "\x00"), folder) {
 			found[pid] = true
 		}
 	}
@@ -119,12 +123,13 @@ func strays() (map[int]bool, error) {
 var daemons = []string{"s6-svscan", "s6-supervise", "s6-log", "containerd", "containerd-shim-runc-v2",
 	"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"}
 
-// ofCluster is whether a command line is that of a daemon of the cluster.
-func ofCluster(arguments []string) bool {
+// ofCluster is whether a process is a daemon of the cluster, told by its arguments
+// or the folder it runs in: a supervisor of one service names no path.
+func ofCluster(arguments []string, folder string) bool {
 	if !slices.Contains(daemons, filepath.Base(arguments[0])) {
 		return false
 	}
-	return slices.ContainsFunc(arguments[1:], func(a string) bool {
+	return slices.ContainsFunc(append(arguments[1:], folder+"/"), func(a string) bool {
 		return strings.Contains(a, StateDir+"/") || strings.Contains(a, RunDir+"/")
 	})
 }
@@ -167,16 +172,15 @@ func mounts() ([]string, error) {
 	return found, nil
 }
 
-func unmountAll() error {
+func unmountAll(ctx context.Context) error {
 	points, err := mounts()
 	if err != nil {
 		return err
 	}
 	var failed error
 	for _, point := range points {
-		if err := syscall.Unmount(point, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
-			failed = errors.Join(failed, fmt.Errorf("unmounting %s: %w", point, err))
-		}
+		_, err := run(ctx, "umount", "--lazy", point)
+		failed = errors.Join(failed, err)
 	}
 	return failed
 }
@@ -196,46 +200,22 @@ func removeNetworks(ctx context.Context) error {
 	return failed
 }
 
-func namespaces() []string { return namesIn("/run/netns", "caravan-") }
+func namespaces() []string { return namesIn("/run/netns", regexp.MustCompile(`^caravan-node-\d+$`)) }
 
-func links() []string { return namesIn("/sys/class/net", "caravan") }
+func links() []string { return namesIn("/sys/class/net", regexp.MustCompile(`^caravan(0|-n\d+)$`)) }
 
-func namesIn(dir, prefix string) []string {
+func namesIn(dir string, ours *regexp.Regexp) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil // no such folder: none of them
 	}
 	var names []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix) {
+		if ours.MatchString(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}
 	return names
-}
-
-// removeForeignFiles removes what kubelet and CNI write outside of the cluster's
-// folders: links to container logs, and results of network set-up.
-func removeForeignFiles() error {
-	results, err := filepath.Glob("/var/lib/cni/results/caravan-*")
-	if err != nil {
-		return err
-	}
-	linked, err := filepath.Glob("/var/log/containers/*")
-	if err != nil {
-		return err
-	}
-	for _, link := range linked {
-		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, StateDir) {
-			results = append(results, link)
-		}
-	}
-	for _, path := range results {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }
 
 // Leftovers names everything of a cluster that is still on this machine:

@@ -15,7 +15,8 @@ import (
 const (
 	// StateDir holds what may be large: etcd, images, volumes, logs.
 	StateDir = "/var/lib/caravan"
-	// RunDir holds sockets and service folders; their paths must be short (108 bytes for a socket).
+	// RunDir holds sockets and namespaces: paths of sockets must be short (108 bytes),
+	// and nothing in /run may be executable.
 	RunDir = "/run/caravan"
 )
 
@@ -64,7 +65,9 @@ func (n Node) Address() string { return fmt.Sprintf("10.89.0.%d", n.Index+2) }
 // PodCIDR is the node's share of the pod network.
 func (n Node) PodCIDR() string { return fmt.Sprintf("10.244.%d.0/24", n.Index) }
 
-func (n Node) namespace() string { return "caravan-" + n.Name() }
+// namespace names the node's network namespace; mountNamespace is the file that holds its mounts.
+func (n Node) namespace() string      { return "caravan-" + n.Name() }
+func (n Node) mountNamespace() string { return filepath.Join(RunDir, "mounts", n.Name()) }
 
 // hostEnd and nodeEnd are the two ends of the cable between bridge and node.
 func (n Node) hostEnd() string { return fmt.Sprintf("caravan-n%d", n.Index) }
@@ -82,7 +85,7 @@ func (n Node) socket() string { return filepath.Join(RunDir, n.Name()+".sock") }
 // service names one of the node's supervised processes.
 func (n Node) service(component string) string { return n.Name() + "-" + component }
 
-// nodes are the nodes that have service folders.
+// nodesOf are the nodes that have service folders.
 func nodesOf(services []string) []Node {
 	var nodes []Node
 	for i := 0; i < 250; i++ {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -70,6 +71,9 @@ func (c *Cluster) startNode(ctx context.Context, n Node) error {
 	if err := n.makeNetwork(ctx); err != nil {
 		return err
 	}
+	if err := n.makeMounts(ctx); err != nil {
+		return err
+	}
 	if err := makeCgroups(n.cgroup()); err != nil {
 		return err
 	}
@@ -121,10 +125,61 @@ func pauseImage() string {
 	return images.Image{Name: "pause", Tag: kubernetesVersion}.Reference()
 }
 
-// inside runs a command in the node's network. Not `ip netns exec`, which also
-// mounts a fresh /sys and so hides the cgroups.
+// inside runs a command in the node's network and mounts. Not `ip netns exec`,
+// which also mounts a fresh /sys and so hides the cgroups.
 func (n Node) inside(command ...string) []string {
-	return append([]string{"nsenter", "--net=/run/netns/" + n.namespace(), "--"}, command...)
+	return append([]string{"nsenter", "--net=/run/netns/" + n.namespace(), "--mount=" + n.mountNamespace(), "--"}, command...)
+}
+
+// fixedFolders are where containerd, runc, kubelet and CNI write whatever their
+// configuration says. Each node has its own.
+var fixedFolders = []string{"/run/containerd", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers", "/opt/containerd"}
+
+// makeMounts gives the node a mount namespace: what its processes mount vanishes
+// with it, and their fixed folders are the node's own, not the machine's.
+func (n Node) makeMounts(ctx context.Context) error {
+	dir := filepath.Dir(n.mountNamespace())
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	// A namespace can be pinned to a file only where mounts do not propagate.
+	if exec.CommandContext(ctx, "mountpoint", "-q", dir).Run() != nil {
+		if err := runAll(ctx, fmt.Sprintf("mount --bind %s %s", dir, dir), "mount --make-private "+dir); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(n.mountNamespace(), nil, 0o600); err != nil {
+		return err
+	}
+	if err := runAll(ctx, "unshare --propagation=private --mount="+n.mountNamespace()+" true"); err != nil {
+		return fmt.Errorf("making the mount namespace of %s: %w", n.Name(), err)
+	}
+	for _, folder := range fixedFolders {
+		own := n.dir("folders", folder)
+		if err := os.MkdirAll(own, 0o755); err != nil {
+			return err
+		}
+		if err := n.cover(ctx, own, folder); err != nil {
+			return err
+		}
+	}
+	_, err := run(ctx, "nsenter", "--mount="+n.mountNamespace(), "--", "mount", "--make-rshared", "/")
+	return err
+}
+
+// cover lays a folder of the node's over one of the machine's, which is made
+// for the time that it takes if the machine has none.
+func (n Node) cover(ctx context.Context, own, folder string) error {
+	if _, err := os.Stat(folder); os.IsNotExist(err) {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(state("made", strings.ReplaceAll(folder, "/", "%")), []byte(folder), 0o600); err != nil {
+			return err
+		}
+	}
+	_, err := run(ctx, "nsenter", "--mount="+n.mountNamespace(), "--", "mount", "--bind", own, folder)
+	return err
 }
 
 func (n Node) containerd() supervise.Service {
@@ -155,7 +210,7 @@ func (n Node) importImages(ctx context.Context, archive string) error {
 
 // makeNetwork gives the node a namespace with a cable to the bridge, and routes in both directions.
 func (n Node) makeNetwork(ctx context.Context) error {
-	ns, inside := n.namespace(), strings.Join(n.inside(), " ")
+	ns := n.namespace()
 	if err := runAll(ctx,
 		"ip netns add "+ns,
 		fmt.Sprintf("ip link add %s type veth peer name %s netns %s", n.hostEnd(), n.nodeEnd(), ns),
@@ -164,11 +219,28 @@ func (n Node) makeNetwork(ctx context.Context) error {
 		fmt.Sprintf("ip -n %s addr add %s/24 dev %s", ns, n.Address(), n.nodeEnd()),
 		fmt.Sprintf("ip -n %s link set %s up", ns, n.nodeEnd()),
 		fmt.Sprintf("ip -n %s route add default via %s", ns, hostAddress),
-		fmt.Sprintf("ip route replace %s via %s", n.PodCIDR(), n.Address()),
+		fmt.Sprintf("ip route add %s via %s", n.PodCIDR(), n.Address()),
+		fmt.Sprintf("nsenter --net=/run/netns/%s -- sysctl -q -w net.ipv4.ip_forward=1", ns),
 	); err != nil {
 		return fmt.Errorf("making the network of %s: %w", n.Name(), err)
 	}
-	return runAll(ctx, inside+" sysctl -q -w net.ipv4.ip_forward=1")
+	return nil
+}
+
+// freeNetworks refuses when the machine uses addresses of the cluster for something else.
+func freeNetworks(ctx context.Context) error {
+	routes, err := run(ctx, "ip", "-4", "route", "show")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(routes) {
+		for _, prefix := range []string{"10.89.0.", "10.244.", "10.96."} {
+			if strings.HasPrefix(line, prefix) {
+				return fmt.Errorf("the machine routes addresses that the cluster needs (%s): remove what uses them, another cluster or container network", strings.TrimSpace(line))
+			}
+		}
+	}
+	return nil
 }
 
 func makeBridge(ctx context.Context) error {

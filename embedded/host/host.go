@@ -93,6 +93,17 @@ func availableMiB() (int, error) {
 	return 0, errors.New("reading available memory: /proc/meminfo has no MemAvailable")
 }
 
+// Programs refuses when one of the programs is not on PATH.
+func Programs(names ...string) error {
+	var faults []error
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			faults = append(faults, fmt.Errorf("%s is missing: install it (apt-get install gcc g++ make git; Go from https://go.dev/dl)", name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // FreePorts refuses when one of the ports is taken on an address that the cluster would use.
 func FreePorts(address string, ports ...int) error {
 	var faults []error
@@ -109,10 +120,19 @@ func FreePorts(address string, ports ...int) error {
 	return errors.Join(faults...)
 }
 
+// provided are programs that other packages may bring, Docker's for one; then
+// Debian's would push them out.
+var provided = map[string]string{"containerd": "containerd", "runc": "runc"}
+
 // Missing lists the packages that are not installed.
 func Missing(packages []string) []string {
 	var missing []string
 	for _, p := range packages {
+		if program, ok := provided[p]; ok {
+			if _, err := exec.LookPath(program); err == nil {
+				continue
+			}
+		}
 		output, err := exec.Command("dpkg-query", "-W", "-f", "${db:Status-Abbrev}", p).Output()
 		if err != nil || !strings.HasPrefix(string(output), "ii") {
 			missing = append(missing, p)
@@ -124,22 +144,26 @@ func Missing(packages []string) []string {
 // refuseServices keeps packages from starting their daemons while they are
 // installed (https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt):
 // the cluster runs its own containerd, Redis and HAProxy, and the machine's owner asked for none.
-const refuseServices = "#!/bin/sh\nexit 101\n"
+const refuseServices = "#!/bin/sh\n# Made by Caravan while it installs packages; safe to delete.\nexit 101\n"
 
 const policyFile = "/usr/sbin/policy-rc.d"
 
-// Install installs Debian packages without starting their services.
+// Install installs Debian packages without starting their services and without
+// removing others. It is not interrupted by the context: half-installed packages
+// would stand in the way of every later attempt.
 func Install(ctx context.Context, packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("apt-get is not here: install these by hand: %s", strings.Join(packages, " "))
 	}
-	if _, err := os.Stat(policyFile); errors.Is(err, os.ErrNotExist) {
+	ctx = context.WithoutCancel(ctx)
+	current, err := os.ReadFile(policyFile)
+	if errors.Is(err, os.ErrNotExist) || string(current) == refuseServices { // ours, of a run that was killed
 		if err := os.WriteFile(policyFile, []byte(refuseServices), 0o755); err != nil {
 			return err
 		}
 		defer func() { _ = os.Remove(policyFile) }()
 	}
-	install := append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...)
+	install := append([]string{"install", "-y", "-qq", "--no-remove", "--no-install-recommends"}, packages...)
 	if apt(ctx, install...) == nil {
 		return nil
 	}
@@ -151,8 +175,10 @@ func Install(ctx context.Context, packages []string) error {
 }
 
 func apt(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "apt-get", args...)
+	// Others may be installing: a new machine upgrades itself.
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us alone
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, output)
 	}

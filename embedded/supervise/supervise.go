@@ -20,10 +20,8 @@ import (
 type Service struct {
 	// Name is the service folder's name.
 	Name string
-	// Command is the program with its arguments; the program is replaced by exec, so signals reach it.
+	// Command is the program with its arguments; the shell is replaced by exec, so signals reach it.
 	Command []string
-	// Env is added to a minimal environment, as KEY=VALUE.
-	Env []string
 }
 
 // Supervisor runs the services of one scan folder.
@@ -31,6 +29,9 @@ type Supervisor struct {
 	// Dir holds the service folders; LogDir a folder of logs for each service.
 	Dir, LogDir string
 }
+
+// Path is where system programs lie; a caller's own may lack the sbin folders.
+const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // logging keeps at most 4 files of 4 MB a service.
 const logging = "s6-log n4 s4000000 "
@@ -57,6 +58,8 @@ func (s Supervisor) Start() error {
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Dir = "/"
+	// Nothing of the caller's: a proxy, say, would keep the components from each other.
+	cmd.Env = []string{"PATH=" + Path, "HOME=/root"}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting s6-svscan: %w", err)
 	}
@@ -95,11 +98,7 @@ func (s Supervisor) write(service Service, dir string) error {
 			return err
 		}
 	}
-	run := "#!/bin/sh\nexec 2>&1\n"
-	for _, variable := range service.Env {
-		run += "export " + quote(variable) + "\n"
-	}
-	run += "exec " + strings.Join(quoteAll(service.Command), " ") + "\n"
+	run := "#!/bin/sh\nexec 2>&1\nexec " + strings.Join(quoteAll(service.Command), " ") + "\n"
 	if err := os.WriteFile(filepath.Join(scratch, "run"), []byte(run), 0o700); err != nil {
 		return err
 	}

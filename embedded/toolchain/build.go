@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Builder builds tools into a cache.
@@ -65,8 +66,12 @@ func toolsOf(groups []Group) []Tool {
 // Build makes the tools of the groups that the cache does not hold yet, and
 // returns the paths of all of them.
 func (b *Builder) Build(ctx context.Context, groups ...Group) (Built, error) {
+	unlock, err := b.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	built := Built{}
-	fresh := false
 	tools := toolsOf(groups)
 	for i, tool := range tools {
 		out, err := b.path(tool)
@@ -78,17 +83,45 @@ func (b *Builder) Build(ctx context.Context, groups ...Group) (Built, error) {
 			if err := b.Report(step, func() error { return b.build(ctx, tool, out) }); err != nil {
 				return nil, fmt.Errorf("building %s: %w", tool.Name, err)
 			}
-			fresh = true
 		}
 		if err := built.add(out); err != nil {
 			return nil, err
 		}
 	}
-	if fresh {
-		// Compiled packages are gigabytes and of no more use: the binaries are cached.
-		return built, os.RemoveAll(b.compileCache())
+	return built, b.clean()
+}
+
+// lock keeps others out of the cache, who would build the same or clean up too early.
+func (b *Builder) lock() (func(), error) {
+	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
+		return nil, err
 	}
-	return built, nil
+	file, err := os.OpenFile(filepath.Join(b.Cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	wait := func() error { return syscall.Flock(int(file.Fd()), syscall.LOCK_EX) }
+	if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		if err := b.Report("waiting for another build in "+b.Cache, wait); err != nil {
+			return nil, err
+		}
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+// clean removes what only builds need: compiled packages, which are gigabytes,
+// and the scratch folders of builds that were killed.
+func (b *Builder) clean() error {
+	scratch, err := filepath.Glob(filepath.Join(b.Cache, "tools", "*", ".building-*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range append(scratch, b.compileCache()) {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b Built) add(dir string) error {

@@ -14,13 +14,14 @@ func nothingLeft(t *testing.T) {
 	t.Helper()
 	for what, found := range map[string][]string{
 		"process":           grep(t, "/run/caravan\x00/var/lib/caravan", processes(t)),
-		"mount":             grep(t, "caravan", output(t, "cat", "/proc/self/mountinfo")),
-		"network namespace": grep(t, "caravan\x00cni-", output(t, "ip", "netns", "list")),
+		"mount":             grep(t, " /run/caravan\x00 /var/lib/caravan", output(t, "cat", "/proc/self/mountinfo")),
+		"network namespace": grep(t, "caravan-node-\x00cni-", output(t, "ip", "netns", "list")),
 		"interface":         grep(t, "caravan", output(t, "ip", "-oneline", "link")),
 		"route":             grep(t, "10.244.\x0010.89.0.", output(t, "ip", "route")),
 		"iptables chain":    grep(t, "KUBE-\x00CNI-\x00caravan", output(t, "iptables-save")),
 		"cgroup":            grep(t, "caravan", cgroups(t)),
 		"folder":            existing("/var/lib/caravan", "/run/caravan"),
+		"shim's socket":     grep(t, "/", glob(t, "/run/containerd/s/*")),
 	} {
 		for _, f := range found {
 			t.Errorf("%s left behind: %s", what, strings.ReplaceAll(f, "\x00", " "))
@@ -70,15 +71,16 @@ func processes(t *testing.T) []string {
 
 func cgroups(t *testing.T) []string {
 	t.Helper()
-	var dirs []string
-	for _, pattern := range []string{"/sys/fs/cgroup/*", "/sys/fs/cgroup/*/*"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		dirs = append(dirs, found...)
+	return append(glob(t, "/sys/fs/cgroup/*"), glob(t, "/sys/fs/cgroup/*/*")...)
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return dirs
+	return found
 }
 
 func existing(paths ...string) []string {

@@ -33,7 +33,7 @@ func newMachine(t *testing.T) machine {
 // environment is what `make env` prints, for programs started by the tests.
 func (m machine) environment() []string {
 	environment := os.Environ()
-	content, err := os.ReadFile(filepath.Join(m.root, ".caravan", "env"))
+	content, err := os.ReadFile(filepath.Join(m.root, ".caravan", "local", "env"))
 	if err != nil {
 		return environment // before the first up there is none
 	}
