@@ -16,7 +16,8 @@ import (
 // Group is the consumer group of the stream of jobs.
 const Group = "workers"
 
-// Fields of an entry, in the stream of jobs and in that of dead letters.
+// Fields of an entry, in the stream of jobs and in that of dead letters; no others are
+// kept when a message moves.
 const (
 	// FieldID identifies the message; an entry without it is known by its stream entry id.
 	FieldID = "id"
@@ -114,7 +115,8 @@ const (
 // Keys are the names of a queue's Redis keys. The braces around the queue's
 // name put all of them into one hash slot of a Redis cluster.
 type Keys struct {
-	// Jobs is the stream of outstanding messages (in list mode: the list of waiting ones).
+	// Jobs is the stream of outstanding messages; in list mode the list of waiting ones,
+	// each {"id": text, "body": object}.
 	Jobs string
 	// IDs is the set of outstanding ids.
 	IDs string

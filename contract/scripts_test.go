@@ -355,7 +355,7 @@ func TestAnEntryWithoutIDKeepsItsFirstEntryIDForLife(t *testing.T) {
 	first := must(t, q.redis.XAdd(ctx, &redis.XAddArgs{Stream: q.keys.Jobs, Values: []string{"body", "{}", "extra", "1"}}))
 	q.fail(q.read("a"), contract.Wait)
 	q.fail(q.read("a"), contract.Retry)
-	q.wantEntry(q.keys.Jobs, map[string]any{"id": first, "body": "{}", "attempts": "1", "extra": "1"})
+	q.wantEntry(q.keys.Jobs, map[string]any{"id": first, "body": "{}", "attempts": "1"})
 }
 
 func TestBeatBeforeThereIsAStreamOrAGroup(t *testing.T) {
@@ -549,7 +549,7 @@ func TestAnAbandonedEntryWithoutBodyIsADeadLetter(t *testing.T) {
 	q.alive("gone", time.Hour, time.Minute)
 	q.alive("a", time.Hour, time.Second)
 	q.beat()
-	q.wantEntry(q.keys.Dead, map[string]any{"id": entry, "bdoy": "{}", "reason": "no body", "worker": "gone"})
+	q.wantEntry(q.keys.Dead, map[string]any{"id": entry, "reason": "no body", "worker": "gone"})
 	q.want("stream", q.entries(q.keys.Jobs), "[]")
 	q.want("pending", q.pending(), 0)
 }
@@ -635,17 +635,151 @@ func TestReplayNeverDoublesAMessage(t *testing.T) {
 	q.want("dead letters left", len(q.entries(q.keys.Dead)), 1)
 }
 
+// addMany adds, by hand, an entry with more fields than a script can pass on at a time.
+func (q queue) addMany(pairs ...string) {
+	q.Helper()
+	for i := range 5000 {
+		pairs = append(pairs, fmt.Sprintf("field-%d", i), "1")
+	}
+	must(q.T, q.redis.XAdd(ctx, &redis.XAddArgs{Stream: q.keys.Jobs, Values: pairs}))
+}
+
+func TestThousandsOfFieldsAddedByHandLoseNoMessage(t *testing.T) {
+	q := newQueue(t)
+	q.addMany("id", "x", "body", "{}")
+	q.want("fail", q.fail(q.read("a"), contract.Retry), "REQUEUED")
+	q.wantEntry(q.keys.Jobs, map[string]any{"id": "x", "body": "{}", "attempts": "1"})
+	q.want("fail", q.fail(q.read("a"), contract.Poison), "DEAD")
+	q.wantEntry(q.keys.Dead, map[string]any{"id": "x", "body": "{}", "attempts": "2", "reason": "because", "worker": "a"})
+
+	q.addMany("id", "y")
+	q.want("next", q.run(contract.NextScript, "a", 1), "[]")
+	q.want("dead letters", len(q.entries(q.keys.Dead)), 2)
+
+	q.addMany("id", "z", "body", "{}")
+	q.read("gone")
+	q.alive("gone", time.Hour, time.Minute)
+	q.alive("a", time.Hour, time.Second)
+	q.beat()
+	q.wantEntry(q.keys.Jobs, map[string]any{"id": "z", "body": "{}", "abandoned": "1"})
+	q.want("pending", q.pending(), 0)
+}
+
+func TestAKeyOfAWrongTypeStopsAScriptBeforeItHasChangedAnything(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		broken func(contract.Keys) string
+		script string
+		args   func(entry string) []any
+		want   string // the answer, once the key is mended
+	}{
+		{"load", func(k contract.Keys) string { return k.Jobs }, contract.LoadScript,
+			func(string) []any { return []any{"new", "{}"} }, "[LOADED]"},
+		{"commit", func(k contract.Keys) string { return k.Results }, contract.CommitScript,
+			func(entry string) []any { return []any{entry, "x", "1"} }, "COMMITTED"},
+		{"fail", func(k contract.Keys) string { return k.Dead }, contract.FailScript,
+			func(entry string) []any { return []any{entry, "gone", "poison", "because", 3, 4} }, "DEAD"},
+		{"next", func(k contract.Keys) string { return k.Dead }, contract.NextScript,
+			func(string) []any { return []any{"a", 1} }, "[]"},
+		{"beat", func(k contract.Keys) string { return k.Dead }, contract.BeatScript,
+			func(string) []any { return []any{"a", 15000, 60000, 1, 100, 3600000} }, "[0 1]"},
+		{"replay", func(k contract.Keys) string { return k.Jobs }, contract.ReplayScript,
+			func(string) []any { return []any{"1-1"} }, "[REPLAYED]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q := newQueue(t)
+			q.load("x", "{}")
+			entry := q.read("gone")
+			must(t, q.redis.XAdd(ctx, &redis.XAddArgs{Stream: q.keys.Jobs, Values: []string{"id", "empty"}}))
+			must(t, q.redis.XAdd(ctx, &redis.XAddArgs{Stream: q.keys.Dead, ID: "1-1", Values: []string{"id", "letter", "body", "{}"}}))
+			q.alive("gone", time.Hour, time.Minute)
+			q.alive("a", time.Hour, time.Second)
+			key := c.broken(q.keys)
+			if must(t, q.redis.Exists(ctx, key)) == 1 {
+				must(t, q.redis.Rename(ctx, key, "aside"))
+			}
+			must(t, q.redis.Set(ctx, key, "not what it should be", 0))
+			before := q.state()
+
+			err := q.redis.Eval(ctx, c.script, q.keys.All(), c.args(entry)...).Err()
+			if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
+				t.Errorf("error = %v, want WRONGTYPE", err)
+			}
+			if after := q.state(); !maps.Equal(before, after) {
+				t.Errorf("it changed %v\nto %v", before, after)
+			}
+
+			must(t, q.redis.Del(ctx, key))
+			if must(t, q.redis.Exists(ctx, "aside")) == 1 {
+				must(t, q.redis.Rename(ctx, "aside", key))
+			}
+			q.want("answer", q.run(c.script, c.args(entry)...), c.want)
+		})
+	}
+}
+
+// state is all that Redis holds, serialised.
+func (q queue) state() map[string]string {
+	q.Helper()
+	state := map[string]string{}
+	for _, key := range must(q.T, q.redis.Keys(ctx, "*")) {
+		state[key] = must(q.T, q.redis.Dump(ctx, key))
+	}
+	return state
+}
+
+// fill lets Redis be out of memory from here on.
+func (q queue) fill() {
+	q.Helper()
+	must(q.T, q.redis.ConfigSet(ctx, "maxmemory", "1"))
+	err := q.redis.Eval(ctx, contract.LoadScript, q.keys.All(), "w", "{}").Err()
+	if err == nil || !strings.Contains(err.Error(), "OOM") {
+		q.Errorf("load on a full Redis: %v, want OOM", err)
+	}
+}
+
 func TestAFullRedisRefusesLoadsAndAcceptsOutcomes(t *testing.T) {
 	q := newQueue(t, "--maxmemory-policy", "noeviction")
 	q.load("x", "{}", "y", "{}", "z", "{}")
 	committed, requeued, buried := q.read("a"), q.read("a"), q.read("a")
-	must(t, q.redis.ConfigSet(ctx, "maxmemory", "1"))
-	err := q.redis.Eval(ctx, contract.LoadScript, q.keys.All(), "w", "{}").Err()
-	if err == nil || !strings.Contains(err.Error(), "OOM") {
-		t.Errorf("load on a full Redis: %v, want OOM", err)
-	}
+	q.fill()
 	q.want("commit", q.run(contract.CommitScript, committed, "x", "1"), "COMMITTED")
 	q.want("requeue", q.fail(requeued, contract.Retry), "REQUEUED")
 	q.want("dead", q.fail(buried, contract.Poison), "DEAD")
 	q.want("outstanding", q.outstanding(), "[y]")
+}
+
+func TestOnAFullRedisTheHeartbeatAndTheReaperGoOn(t *testing.T) {
+	q := newQueue(t, "--maxmemory-policy", "noeviction")
+	q.load("x", "{}")
+	q.read("gone")
+	q.alive("gone", time.Hour, time.Minute)
+	q.alive("a", time.Hour, 5*time.Second)
+	before := must(t, q.redis.HGet(ctx, q.keys.Workers, "a"))
+	q.fill()
+	if _, taken := q.beat(); taken != 1 {
+		t.Errorf("took back %d, want 1", taken)
+	}
+	if must(t, q.redis.HGet(ctx, q.keys.Workers, "a")) == before {
+		t.Error("the heartbeat was not recorded")
+	}
+	q.wantEntry(q.keys.Jobs, map[string]any{"id": "x", "body": "{}", "abandoned": "1"})
+}
+
+func TestOnAFullRedisWithoutStreamAHeartbeatIsRecorded(t *testing.T) {
+	q := newQueue(t, "--maxmemory-policy", "noeviction")
+	q.fill()
+	q.beat()
+	if _, err := contract.ParseBeat(must(t, q.redis.HGet(ctx, q.keys.Workers, "a"))); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOnAFullRedisTheFirstWorkerGetsItsMessage(t *testing.T) {
+	q := newQueue(t, "--maxmemory-policy", "noeviction")
+	must(t, q.redis.XAdd(ctx, &redis.XAddArgs{Stream: q.keys.Jobs, Values: []string{"id", "empty"}}))
+	q.load("x", "{}")
+	q.fill()
+	q.want("next", q.run(contract.NextScript, "a", 1).([]any)[1], "x")
+	q.want("dead letters", len(q.entries(q.keys.Dead)), 1)
 }

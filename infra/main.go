@@ -6,7 +6,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"caravan.dev/caravan/components/cluster"
-	"caravan.dev/caravan/components/keda"
 	"caravan.dev/caravan/components/queue"
 	"caravan.dev/caravan/components/worker"
 )
@@ -18,26 +17,24 @@ func program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	document, err := composePipeline(ctx, plan)
+	way, err := findCluster(ctx, plan.Cluster)
 	if err != nil {
 		return err
 	}
-	kubeconfig, err := findKubeconfig(plan.Cluster.Kind)
+	document, err := composePipeline(ctx, plan)
 	if err != nil {
 		return err
 	}
 
 	home, err := cluster.New(ctx, "cluster", &cluster.Args{
-		Kubeconfig: kubeconfig, Context: plan.Cluster.Context, Namespace: plan.Namespace,
+		Kubeconfig: way.kubeconfig, Context: way.context, Namespace: plan.Namespace,
 	})
 	if err != nil {
 		return err
 	}
 	onCluster := pulumi.Provider(home.Provider)
 
-	scaler, err := keda.New(ctx, "keda", &keda.Args{
-		Manifests: inProject(ctx, plan.Keda.Manifests), ChartVersion: plan.Keda.ChartVersion, Namespace: plan.Keda.Namespace,
-	}, onCluster)
+	scaler, err := installScaler(ctx, plan.Keda, home)
 	if err != nil {
 		return err
 	}
@@ -52,12 +49,12 @@ func program(ctx *pulumi.Context) error {
 
 	workers, err := worker.New(ctx, "worker", &worker.Args{
 		Namespace: plan.Namespace, Plan: plan.Worker, Scaling: plan.Scaling, Timing: plan.Timing, Images: plan.Images,
-		Pipeline: document, Queue: messages.Endpoint, After: messages.Ready, Scaler: scaler.Ready,
+		Pipeline: document, Queue: messages.Endpoint, After: messages.Ready, Scaler: scaler,
 	}, onCluster)
 	if err != nil {
 		return err
 	}
 
-	export(ctx, plan, messages, workers)
+	export(ctx, plan, home, messages, workers)
 	return nil
 }

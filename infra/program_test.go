@@ -12,31 +12,44 @@ import (
 
 	"caravan.dev/caravan/components/componenttest"
 	"caravan.dev/caravan/internal/golden"
-	"caravan.dev/caravan/stacks"
 )
 
 // kedaManifests stand for what the embedded cluster renders, which is not in the repository.
-const kedaManifests = "components/keda/testdata/manifests.yaml"
+const kedaManifests = "manifests.yaml"
 
 // run runs the program as the engine does with the config of one of the
 // repository's stack files and some keys set otherwise.
 func run(t *testing.T, stackFile string, config map[string]string) (*componenttest.Graph, error) {
 	t.Helper()
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(configOf(t, filepath.Join(root, stackFile), config))
+	text, err := json.Marshal(configOf(t, filepath.Join("..", stackFile), config))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv(pulumi.EnvConfig, string(text))
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("KUBECONFIG", kubeconfig)
+	root := project(t)
+	t.Setenv("KUBECONFIG", kubeconfig(t, filepath.Join(root, "kubeconfig"), "kind-caravan"))
 	return componenttest.Run(t, root, program)
+}
+
+// project is a project's folder as `make up` leaves it, with the repository's
+// pipelines and a kubeconfig of the embedded cluster.
+func project(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, target := range map[string]string{
+		pipelineDir:      filepath.Join("..", pipelineDir),
+		"manifests.yaml": "../components/keda/testdata/manifests.yaml",
+	} {
+		absolute, err := filepath.Abs(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(absolute, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kubeconfig(t, filepath.Join(root, embeddedKubeconfig), embeddedContext)
+	return root
 }
 
 // configOf is a stack file's config as the engine hands it over, every value a
@@ -164,17 +177,35 @@ func TestAFaultyStackIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 	}
 }
 
-func TestAMissingKubeconfigSaysWhatToDo(t *testing.T) {
-	missing := filepath.Join(t.TempDir(), "none")
-	for _, c := range []struct{ kubeconfig, kind, want string }{
-		{missing, "embedded", "no kubeconfig: stat " + missing + ": no such file or directory: run `make up`, or after it `eval $(make env)`"},
-		{missing, "kubeconfig", "no kubeconfig: stat " + missing + ": no such file or directory: point KUBECONFIG at the kubeconfig of your cluster"},
-		{"a:b", "kubeconfig", "KUBECONFIG names several files (a:b): point it at the one that has the cluster"},
-	} {
-		t.Setenv("KUBECONFIG", c.kubeconfig)
-		_, err := findKubeconfig(stacks.ClusterKind(c.kind))
-		if err == nil || err.Error() != c.want {
-			t.Errorf("got %v\nwant %s", err, c.want)
+func TestExistingKedaIsUsedAndNotInstalled(t *testing.T) {
+	graph, err := run(t, "Pulumi.kubeconfig.yaml", map[string]string{"keda.existing": "true", "keda.namespace": "scalers"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range graph.Resources {
+		if r.Name == "keda" || strings.HasPrefix(r.Name, "keda-") {
+			t.Errorf("%s is registered", r.URN)
+		}
+	}
+	graph.Find(t, "kubernetes:keda.sh/v1alpha1:ScaledObject", "worker-scaled-object")
+	policy, err := yaml.Marshal(graph.Find(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy", "queue-network").Inputs.Mappable())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(policy), "kubernetes.io/metadata.name: scalers") {
+		t.Errorf("KEDA in namespace scalers cannot reach the queue:\n%s", policy)
+	}
+}
+
+func TestNamespacesAreCreatedByTheProviderThatAdoptsNone(t *testing.T) {
+	graph, err := run(t, "Pulumi.kubeconfig.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	creator := graph.Find(t, "pulumi:providers:kubernetes", "cluster-creator")
+	for _, r := range graph.Resources {
+		if (r.Type == "kubernetes:core/v1:Namespace") != strings.HasPrefix(r.Provider, creator.URN+"::") {
+			t.Errorf("%s has the provider %s", r.URN, r.Provider)
 		}
 	}
 }

@@ -2,14 +2,14 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"caravan.dev/caravan/components/cluster"
+	"caravan.dev/caravan/components/keda"
 	"caravan.dev/caravan/components/queue"
 	"caravan.dev/caravan/components/worker"
 	"caravan.dev/caravan/pipelines"
@@ -30,19 +30,7 @@ func loadPlan(ctx *pulumi.Context) (stacks.Plan, error) {
 			return stacks.Plan{}, fmt.Errorf("reading the config in %s: %w", pulumi.EnvConfig, err)
 		}
 	}
-	plan, err := stacks.Load(ctx.Stack(), config)
-	if err != nil {
-		return stacks.Plan{}, err
-	}
-	switch plan.Cluster.Kind {
-	case stacks.Embedded, stacks.Kubeconfig:
-		return plan, nil
-	case stacks.EKS:
-		return stacks.Plan{}, errors.New("cluster.kind: eks: creating the cluster on AWS is not in this release; " +
-			"make a cluster, point KUBECONFIG at it and use cluster.kind kubeconfig")
-	default:
-		return stacks.Plan{}, fmt.Errorf("cluster.kind: no way to reach a cluster of kind %q", plan.Cluster.Kind)
-	}
+	return stacks.Load(ctx.Stack(), config)
 }
 
 // composePipeline makes the workers' Bento document, and has Bento check it
@@ -60,7 +48,7 @@ func composePipeline(ctx *pulumi.Context, plan stacks.Plan) (string, error) {
 		Queue: endpoint.Keys, Mode: pipelines.Mode(plan.Queue.Mode),
 		Model: plan.Worker.Model.Name, Slots: plan.Worker.Slots, MaxAttempts: plan.Worker.MaxAttempts,
 		HTTPTimeout: plan.Timing.HTTPTimeout, ShutdownTimeout: plan.Timing.ShutdownTimeout, MinIdle: plan.Timing.MinIdle,
-		ServerURL: worker.ModelURL,
+		WaitPause: plan.Timing.RequeuePause, ServerURL: worker.ModelURL,
 	})
 	if err != nil {
 		return "", err
@@ -71,28 +59,19 @@ func composePipeline(ctx *pulumi.Context, plan stacks.Plan) (string, error) {
 	return document, nil
 }
 
-// findKubeconfig is KUBECONFIG, or what kubectl takes without it. Its path, not
-// its content, goes into the stack's state.
-func findKubeconfig(kind stacks.ClusterKind) (string, error) {
-	path := os.Getenv("KUBECONFIG")
-	if path == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("looking for a kubeconfig: %w", err)
-		}
-		path = filepath.Join(home, ".kube", "config")
+// installScaler installs KEDA and returns what a ScaledObject has to depend on:
+// nothing where KEDA runs already.
+func installScaler(ctx *pulumi.Context, plan stacks.KedaPlan, home *cluster.Cluster) ([]pulumi.Resource, error) {
+	if plan.Existing {
+		return nil, nil
 	}
-	if strings.ContainsRune(path, filepath.ListSeparator) {
-		return "", fmt.Errorf("KUBECONFIG names several files (%s): point it at the one that has the cluster", path)
+	scaler, err := keda.New(ctx, "keda", &keda.Args{
+		Manifests: inProject(ctx, plan.Manifests), ChartVersion: plan.ChartVersion, Namespace: plan.Namespace, Creator: home.Creator,
+	}, pulumi.Provider(home.Provider))
+	if err != nil {
+		return nil, err
 	}
-	if _, err := os.Stat(path); err != nil {
-		mend := "point KUBECONFIG at the kubeconfig of your cluster"
-		if kind == stacks.Embedded {
-			mend = "run `make up`, or after it `eval $(make env)`"
-		}
-		return "", fmt.Errorf("no kubeconfig: %w: %s", err, mend)
-	}
-	return path, nil
+	return scaler.Ready, nil
 }
 
 // inProject makes a path of the config one that holds whatever folder the program
@@ -106,10 +85,10 @@ func inProject(ctx *pulumi.Context, path string) string {
 }
 
 // export hands people and the caravan command what they need to reach the stack.
-func export(ctx *pulumi.Context, plan stacks.Plan, messages *queue.Queue, workers *worker.Worker) {
+func export(ctx *pulumi.Context, plan stacks.Plan, home *cluster.Cluster, messages *queue.Queue, workers *worker.Worker) {
 	ctx.Export("namespace", pulumi.String(plan.Namespace))
 	ctx.Export("cluster", pulumi.Map{
-		"kind": pulumi.String(plan.Cluster.Kind), "context": pulumi.String(plan.Cluster.Context),
+		"kind": pulumi.String(plan.Cluster.Kind), "context": home.Context,
 	})
 	ctx.Export("queue", pulumi.Map{
 		"name": pulumi.String(plan.Queue.Name), "mode": pulumi.String(plan.Queue.Mode),

@@ -53,42 +53,28 @@ type Settings struct {
 	MinIdle time.Duration
 	// MaxAttempts is how often a message may fail before it is a dead letter.
 	MaxAttempts int
-	// ServerURL is where the model answers; "" means DefaultServerURL.
+	// ServerURL is where the model answers, e.g. "http://127.0.0.1:8080"; required.
 	ServerURL string
 	// BeatEvery is the heartbeat's interval; 0 means contract.BeatEvery.
 	BeatEvery time.Duration
 	// DeadAfter is how long a worker may be silent; 0 means contract.DeadAfter.
 	DeadAfter time.Duration
 	// WaitPause is how long a slot is held before a message goes back because of
-	// the infrastructure, which slows an outage down; 0 means DefaultWaitPause.
-	// After a bad answer it is a fifth of that.
+	// the infrastructure, which slows an outage down; required, since the other times
+	// must have room for it. After a bad answer it is a fifth of that.
 	WaitPause time.Duration
 }
-
-// What Settings mean when they do not say.
-const (
-	// DefaultServerURL is the proxy in the worker's own pod.
-	DefaultServerURL = "http://127.0.0.1:8080"
-	// DefaultWaitPause is the pause that stacks.Timing has room for.
-	DefaultWaitPause = 5 * time.Second
-)
 
 // pollEvery is how soon a slot with nothing to do asks again.
 const pollEvery = 250 * time.Millisecond
 
 // withDefaults fills in what s does not say.
 func (s Settings) withDefaults() Settings {
-	if s.ServerURL == "" {
-		s.ServerURL = DefaultServerURL
-	}
 	if s.BeatEvery == 0 {
 		s.BeatEvery = contract.BeatEvery
 	}
 	if s.DeadAfter == 0 {
 		s.DeadAfter = contract.DeadAfter
-	}
-	if s.WaitPause == 0 {
-		s.WaitPause = DefaultWaitPause
 	}
 	return s
 }
@@ -108,6 +94,8 @@ func (s Settings) validate() error {
 	check(s.HTTPTimeout > 0, "HTTP timeout %s: want more than 0", s.HTTPTimeout)
 	check(s.ShutdownTimeout > 0, "shutdown timeout %s: want more than 0", s.ShutdownTimeout)
 	check(s.MinIdle > s.HTTPTimeout, "min idle %s: want more than the HTTP timeout %s", s.MinIdle, s.HTTPTimeout)
+	check(s.WaitPause > 0, "wait pause %s: want more than 0", s.WaitPause)
+	check(s.ServerURL != "", "no server URL")
 	check(s.MaxAttempts >= 1, "max attempts %d: want at least 1", s.MaxAttempts)
 	check(s.BeatEvery < s.DeadAfter/2, "beat every %s: want less than half of dead-after %s", s.BeatEvery, s.DeadAfter)
 	return errors.Join(faults...)

@@ -28,6 +28,7 @@ func settings(t *testing.T) pipelines.Settings {
 	return pipelines.Settings{
 		Queue: keys, Mode: pipelines.Stream, Model: "qwen2.5:0.5b", Slots: 2,
 		HTTPTimeout: time.Minute, ShutdownTimeout: 100 * time.Second, MinIdle: 140 * time.Second, MaxAttempts: 3,
+		WaitPause: 5 * time.Second, ServerURL: "http://127.0.0.1:8080",
 	}
 }
 
@@ -150,6 +151,8 @@ slots 0: want at least 1
 HTTP timeout 0s: want more than 0
 shutdown timeout 0s: want more than 0
 min idle 0s: want more than the HTTP timeout 0s
+wait pause 0s: want more than 0
+no server URL
 max attempts 0: want at least 1
 beat every 1m0s: want less than half of dead-after 15s`
 	if err == nil || err.Error() != want {

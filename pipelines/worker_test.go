@@ -33,6 +33,8 @@ type ollamaStandIn struct {
 	pace time.Duration
 
 	mutex sync.Mutex
+	// outage, while there is one, answers all requests.
+	outage misdeed
 	// misdeeds are the answers to the first requests for a word in the prompt; what
 	// comes after them is healthy.
 	misdeeds map[string][]misdeed
@@ -57,6 +59,26 @@ type misdeed func(http.ResponseWriter, *http.Request)
 func status(code int) misdeed {
 	return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error":"stand-in"}`, code) }
 }
+
+// broken is Ollama's answer when something is wrong with itself.
+func broken(text string) misdeed {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": text})
+	}
+}
+
+// Ollama's own words.
+const (
+	noLoad   = "model failed to load, this may be due to resource limitations or an internal error, check ollama server logs for details"
+	noMemory = "model requires more system memory (5.6 GiB) than is available (3.1 GiB)"
+	noStart  = "timed out waiting for llama runner to start - progress 0.00 - "
+	ended    = "llama runner process has terminated: signal: killed"
+	vanished = "llama runner process no longer running: -1 "
+	stopped  = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details"
+	cutOff   = "an error was encountered while running the model: unexpected EOF"
+	cuda     = "CUDA error: an illegal memory access was encountered"
+)
 
 func reply(body string) misdeed {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) }
@@ -104,12 +126,19 @@ func (s *ollamaStandIn) begin(word string, request generateRequest) misdeed {
 	s.running++
 	s.peak = max(s.peak, s.running)
 	s.requests[word] = append(s.requests[word], request)
-	if len(s.misdeeds[word]) == 0 {
-		return nil
+	if s.outage != nil || len(s.misdeeds[word]) == 0 {
+		return s.outage
 	}
 	next := s.misdeeds[word][0]
 	s.misdeeds[word] = s.misdeeds[word][1:]
 	return next
+}
+
+// suffer begins an outage; nil ends it.
+func (s *ollamaStandIn) suffer(outage misdeed) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.outage = outage
 }
 
 func (s *ollamaStandIn) end() {
@@ -353,6 +382,14 @@ func TestEveryMessageComesToItsEnd(t *testing.T) {
 		"city-422":          {misdeeds: repeat(status(422), always), dead: "answer: .*422 .* \\(1\\)", asked: 1},
 		"city-500-healthy":  {misdeeds: repeat(status(500), 2), attempts: 3, asked: 3},
 		"city-500":          {misdeeds: repeat(status(500), always), dead: "answer: .*500 .* \\(3\\)", asked: 3},
+		"city-no-load":      {misdeeds: repeat(broken(noLoad), 4), attempts: 1, asked: 5},
+		"city-no-memory":    {misdeeds: repeat(broken(noMemory), 4), attempts: 1, asked: 5},
+		"city-no-start":     {misdeeds: repeat(broken(noStart), 4), attempts: 1, asked: 5},
+		"city-ended":        {misdeeds: repeat(broken(ended), 4), attempts: 1, asked: 5},
+		"city-vanished":     {misdeeds: repeat(broken(vanished), 4), attempts: 1, asked: 5},
+		"city-stopped":      {misdeeds: repeat(broken(stopped), 4), attempts: 1, asked: 5},
+		"city-cut-off":      {misdeeds: repeat(broken(cutOff), always), dead: "answer: .*500.*" + cutOff + ".* \\(\\)", asked: contract.MaxAbandoned},
+		"city-cuda":         {misdeeds: repeat(broken(cuda), always), dead: "answer: .*500.*" + cuda + ".* \\(\\)", asked: contract.MaxAbandoned},
 		"city-empty":        {misdeeds: repeat(reply(`{"response":" ","done":true}`), always), dead: "answer: empty (3)", asked: 3},
 		"city-load":         {misdeeds: repeat(reply(`{"response":"x","done":true,"done_reason":"load"}`), always), dead: "answer: empty (3)", asked: 3},
 		"city-unfinished":   {misdeeds: repeat(reply(`{"response":"x","done":false}`), always), dead: "answer: unfinished (3)", asked: 3},
@@ -456,26 +493,45 @@ func anys(texts []string) []any {
 
 func TestAnOutageOfTheModelKillsNoMessage(t *testing.T) {
 	r := newRig(t, time.Millisecond, nil)
-	ids := r.loadCities(20)
 	address := r.model.Listener.Addr().String()
 	r.model.Close()
-	r.start("worker-a", load(t, ".", "mayors"))
+	r.sitOut(func() {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := &httptest.Server{Listener: listener, Config: &http.Server{Handler: r.model}}
+		back.Start()
+		t.Cleanup(back.Close)
+	})
+}
+
+func TestAModelThatCannotBeLoadedKillsNoMessage(t *testing.T) {
+	for _, text := range []string{noLoad, noMemory} {
+		t.Run(text[:20], func(t *testing.T) {
+			r := newRig(t, time.Millisecond, nil)
+			r.model.suffer(broken(text))
+			r.sitOut(func() { r.model.suffer(nil) })
+		})
+	}
+}
+
+// sitOut lets messages wait for a model that is out of order until it is mended, and
+// checks that none of them has lost anything by it.
+func (r *rig) sitOut(mend func()) {
+	r.Helper()
+	ids := r.loadCities(20)
+	r.start("worker-a", load(r.T, ".", "mayors"))
 	r.eventually("every message has waited, some often", func() bool {
 		waited, _ := strconv.Atoi(r.stats()["waited"])
 		return waited > 60
 	})
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	back := &httptest.Server{Listener: listener, Config: &http.Server{Handler: r.model}}
-	back.Start()
-	defer back.Close()
+	mend()
 	r.settled()
 	r.wantAnswered(ids)
 	for id, result := range r.results() {
 		if result.Attempts != 1 {
-			t.Errorf("%s took %d attempts, want 1", id, result.Attempts)
+			r.Errorf("%s took %d attempts, want 1", id, result.Attempts)
 		}
 	}
 }
@@ -529,11 +585,71 @@ func TestSIGTERMUnderLoadLosesNothingAndAsksTwiceForNothing(t *testing.T) {
 	}
 }
 
+func TestADrainingWorkerKeepsItsMessageThroughARestartOfRedis(t *testing.T) {
+	answer := make(chan struct{})
+	held := func(w http.ResponseWriter, request *http.Request) {
+		select {
+		case <-answer:
+			reply(`{"response":"Somebody","done":true}`)(w, request)
+		case <-request.Context().Done():
+		}
+	}
+	r := newRig(t, time.Millisecond, map[string][]misdeed{"city-0": {held}})
+	r.settings.HTTPTimeout, r.settings.ShutdownTimeout, r.settings.MinIdle = 4*patience, 8*patience, 16*patience
+	ids := r.loadCities(1)
+	draining := r.start("worker-a", load(t, ".", "mayors"))
+	r.eventually("the model is asked", func() bool { return r.model.asked("city-0") == 1 })
+	asked := r.life("worker-a").Last
+	r.eventually("it has beaten since", func() bool { return r.life("worker-a").Last.Sub(asked) > 2*r.settings.BeatEvery })
+	r.start("worker-b", load(t, ".", "mayors"))
+	r.eventually("the other lives", func() bool { return !r.life("worker-b").Last.IsZero() })
+
+	if err := draining.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("it drains", func() bool { return strings.Contains(draining.log.text(), "SIGTERM") })
+	r.redis.Kill(t)
+	r.eventually("it has missed a beat", func() bool { return strings.Contains(draining.log.text(), "heartbeat failed") })
+	r.redis.Resume(t)
+	r.eventually("the other has been alive for long enough to take back", func() bool {
+		life := r.life("worker-b")
+		return life.Last.Sub(life.Since) > 2*r.settings.DeadAfter
+	})
+	close(answer)
+	r.settled()
+	r.wantAnswered(ids)
+	if by := r.results()["city-0"].Worker; by != "worker-a" || r.model.asked("city-0") != 1 {
+		t.Errorf("answered by %s after the model was asked %d times, want worker-a and once", by, r.model.asked("city-0"))
+	}
+	if stats := r.stats(); stats["reaped"] != "" || stats["stale"] != "" {
+		t.Errorf("stats = %v, want nothing reaped, nothing stale", stats)
+	}
+	r.eventually("it has ended", func() bool {
+		select {
+		case <-draining.done:
+			return true
+		default:
+			return false
+		}
+	})
+	if draining.err != nil {
+		t.Errorf("after SIGTERM: %v", draining.err)
+	}
+}
+
+// life is a worker's heartbeat; the zero Beat while there is none, or no Redis.
+func (r *rig) life(worker string) contract.Beat {
+	beat, _ := contract.ParseBeat(r.redis.HGet(ctx, r.settings.Queue.Workers, worker).Val())
+	return beat
+}
+
 func TestAnIdleWorkerStopsQuickly(t *testing.T) {
 	r := newRig(t, time.Millisecond, nil)
 	w := r.start("worker-a", load(t, ".", "mayors"))
-	r.eventually("ready, with a heartbeat", func() bool {
-		return w.ready() && r.redis.HExists(ctx, r.settings.Queue.Workers, "worker-a").Val()
+	// Bento listens for signals only a moment after its first beat.
+	r.eventually("ready, with some heartbeats", func() bool {
+		life := r.life("worker-a")
+		return w.ready() && life.Last.Sub(life.Since) > 5*r.settings.BeatEvery
 	})
 	began := time.Now()
 	if err := r.stop(w, syscall.SIGTERM); err != nil {
@@ -691,21 +807,41 @@ func TestSentimentIsHeldToItsSchema(t *testing.T) {
 func TestListModeAnswersWhatItCan(t *testing.T) {
 	r := newRig(t, time.Millisecond, map[string][]misdeed{"city-bad": repeat(status(400), 9)})
 	r.settings.Mode = pipelines.List
-	for _, name := range []string{"city-a", "city-bad", "city-b"} {
-		body := fmt.Sprintf(`{"id":%q,"city":%q,"country":"Nowhere"}`, name, name)
-		if err := r.redis.RPush(ctx, r.settings.Queue.Jobs, body).Err(); err != nil {
-			t.Fatal(err)
-		}
+	refused := []string{
+		message("city-bare"), "not JSON", `{"id":7,"body":{}}`, `{"id":"","body":{}}`, `{"id":"text","body":"x"}`, `[]`,
 	}
-	if err := r.redis.RPush(ctx, r.settings.Queue.Jobs, message("city-c"), "not JSON").Err(); err != nil {
+	elements := append([]string{
+		`{"id":"a","body":` + message("city-a") + `}`,
+		`{"id":"bad","body":` + message("city-bad") + `}`,
+		`{"id":"b","body":{"id":"not this one","city":"city-b","country":"Nowhere"}}`,
+	}, refused...)
+	if err := r.redis.RPush(ctx, r.settings.Queue.Jobs, anys(elements)...).Err(); err != nil {
 		t.Fatal(err)
 	}
 	w := r.start("worker-a", load(t, ".", "mayors"))
-	r.eventually("three results", func() bool { return len(r.results()) == 3 })
+	r.eventually("all but two are lost", func() bool {
+		return len(r.results()) == 2 && strings.Count(w.log.text(), "is lost: ") == len(elements)-2
+	})
 	if err := r.stop(w, syscall.SIGTERM); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}
-	if !strings.Contains(w.log.text(), "message city-bad is lost") {
-		t.Errorf("the log does not speak of what was lost:\n%s", w.log.text())
+	results := r.results()
+	if want := `{"city":"city-b","country":"Nowhere","mayor":"Mayor of city-b"}`; string(results["b"].Result) != want || results["a"].ID != "a" {
+		t.Errorf("results = %v", results)
+	}
+	var log string // what the worker said, free of JSON's escapes
+	for line := range strings.Lines(w.log.text()) {
+		var entry struct{ Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err == nil {
+			log += entry.Msg + "\n"
+		}
+	}
+	for _, element := range refused {
+		if !strings.Contains(log, `not an envelope {"id": text, "body": object}: `+element) {
+			t.Errorf("the log does not speak of %s:\n%s", element, log)
+		}
+	}
+	if !strings.Contains(log, "message bad is lost") {
+		t.Errorf("the log does not speak of what was lost:\n%s", log)
 	}
 }

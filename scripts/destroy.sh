@@ -21,3 +21,5 @@ elif stack_exists; then
     export stack
     timeout 180 bash -c destroy || echo "The stack was not destroyed in order; it ends with its cluster."
 fi
+# The caravan command takes the stack that has an environment.
+rm -f ".caravan/$stack/env"

@@ -58,7 +58,9 @@ func (s Spec) derive() Plan {
 		Scaling:   s.scalingPlan(z),
 		Timing:    timingOf(z.MaxPerMessage, s.Grace),
 		Images:    s.Cluster.Kind.images(),
-		Keda:      KedaPlan{Manifests: s.KedaManifests, ChartVersion: kedaChart, Namespace: kedaNamespace},
+		Keda: KedaPlan{
+			Existing: s.Keda.Existing, Manifests: s.Keda.Manifests, ChartVersion: kedaChart, Namespace: s.Keda.Namespace,
+		},
 	}
 }
 

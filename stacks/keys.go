@@ -66,6 +66,8 @@ const (
 	keyNodesSpot         = "nodes.spot"
 	keyGrace             = "timing.grace"
 	keyKedaManifests     = "keda.manifests"
+	keyKedaExisting      = "keda.existing"
+	keyKedaNamespace     = "keda.namespace"
 )
 
 var keys = []Key{
@@ -74,7 +76,7 @@ var keys = []Key{
 	{Name: keyClusterContext, Type: String,
 		Description: "The kubeconfig context, with cluster.kind kubeconfig; empty is the current context"},
 	{Name: keyNamespace, Type: String, Default: "caravan",
-		Description: "Kubernetes namespace of the queue and the workers"},
+		Description: "Kubernetes namespace of the queue and the workers, created and destroyed with the stack; one that exists already is refused"},
 	{Name: keyProfile, Type: String,
 		Description: "Hardware profile in stacks/catalog.go that everything else is derived from; has to be set"},
 	{Name: keyPipeline, Type: String, Default: "mayors",
@@ -140,6 +142,10 @@ var keys = []Key{
 		Description: "How long a pod may take to end; 0s is derived from the worst case of a message, longer is allowed"},
 	{Name: keyKedaManifests, Type: String,
 		Description: "File of rendered KEDA manifests, relative to the project's folder; empty installs the Helm chart"},
+	{Name: keyKedaExisting, Type: Boolean, Default: "false",
+		Description: "KEDA runs in the cluster already: use it and do not install it"},
+	{Name: keyKedaNamespace, Type: String, Default: "keda",
+		Description: "Kubernetes namespace of KEDA; one that exists already is refused, except with keda.existing"},
 }
 
 // Keys lists every config key of the project in the order in which faults are

@@ -112,7 +112,9 @@ type Timing struct {
 	MaxPerMessage time.Duration
 	// HTTPTimeout is Bento's limit for one request; HAProxy's queue and server timeouts equal TMax.
 	HTTPTimeout time.Duration
-	// TMax is the longest that a message may hold a slot: HTTPTimeout, the pause before a requeue, the commit.
+	// RequeuePause is how long a slot is held before a message goes back because of the infrastructure.
+	RequeuePause time.Duration
+	// TMax is the longest that a message may hold a slot: HTTPTimeout, RequeuePause, the commit.
 	TMax time.Duration
 	// ShutdownTimeout is Bento's; only three quarters of it are graceful, so 0.75 × it ≥ TMax.
 	ShutdownTimeout time.Duration
@@ -129,11 +131,13 @@ type Images struct {
 	Bento, HAProxy, Ollama, Redis string
 }
 
-// KedaPlan says how KEDA is installed.
+// KedaPlan says how KEDA comes into the cluster.
 type KedaPlan struct {
+	// Existing: KEDA runs in the cluster already and is not installed.
+	Existing bool
 	// Manifests is a file of rendered manifests; empty means the Helm chart.
 	Manifests string
-	// ChartVersion of https://kedacore.github.io/charts, used without Manifests.
+	// ChartVersion of https://kedacore.github.io/charts, used without Manifests and without Existing.
 	ChartVersion string
 	// Namespace that KEDA runs in.
 	Namespace string

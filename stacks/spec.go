@@ -19,8 +19,14 @@ type Spec struct {
 	Nodes     NodesSpec
 	// Grace is timing.grace.
 	Grace time.Duration
-	// KedaManifests is keda.manifests.
-	KedaManifests string
+	Keda  KedaSpec
+}
+
+// KedaSpec holds the keys keda.*.
+type KedaSpec struct {
+	Manifests string
+	Existing  bool
+	Namespace string
 }
 
 // ClusterSpec holds the keys cluster.*.
@@ -116,8 +122,12 @@ func ParseSpec(config map[string]string) (Spec, Faults) {
 			Max:  r.count(keyNodesMax),
 			Spot: r.boolean(keyNodesSpot),
 		},
-		Grace:         r.duration(keyGrace),
-		KedaManifests: r.text(keyKedaManifests),
+		Grace: r.duration(keyGrace),
+		Keda: KedaSpec{
+			Manifests: r.text(keyKedaManifests),
+			Existing:  r.boolean(keyKedaExisting),
+			Namespace: r.text(keyKedaNamespace),
+		},
 	}
 	if r.text(keySignal) != "" {
 		spec.Scaling.Signal = closed(r, keySignal, ParseSignal)

@@ -27,6 +27,7 @@ func timingOf(maxPerMessage, grace time.Duration) Timing {
 	return Timing{
 		MaxPerMessage:   maxPerMessage,
 		HTTPTimeout:     maxPerMessage,
+		RequeuePause:    requeuePause,
 		TMax:            tMax,
 		ShutdownTimeout: shutdown,
 		Grace:           grace,

@@ -30,6 +30,7 @@ func (s Spec) Validate() Faults {
 	var fs Faults
 	s.checkNames(&fs)
 	s.checkCluster(&fs)
+	s.checkKeda(&fs)
 	s.checkNodes(&fs)
 	s.checkQueue(&fs)
 	s.checkScaling(&fs)
@@ -53,6 +54,7 @@ func (s Spec) checkNames(fs *Faults) {
 		{keyNamespace, s.Namespace, dnsLabel, "use up to 63 of a-z, 0-9 and -"},
 		{keyPipeline, s.Pipeline, dnsLabel, "name a file in pipelines/ without its ending"},
 		{keyQueueName, s.Queue.Name, dnsLabel, "use up to 63 of a-z, 0-9 and -"},
+		{keyKedaNamespace, s.Keda.Namespace, dnsLabel, "use up to 63 of a-z, 0-9 and -"},
 	} {
 		if !n.is.MatchString(n.value) {
 			fs.add(n.key, show(n.value), "is no valid name", n.mend)
@@ -79,8 +81,18 @@ func (s Spec) checkCluster(fs *Faults) {
 	if s.Cluster.Context != "" && kind != "" && kind != Kubeconfig {
 		fs.add(keyClusterContext, show(s.Cluster.Context), "is for cluster.kind kubeconfig", "remove it")
 	}
-	if kind == Embedded && s.KedaManifests == "" {
+}
+
+func (s Spec) checkKeda(fs *Faults) {
+	k := s.Keda
+	switch {
+	case k.Existing && k.Manifests != "":
+		fs.add(keyKedaExisting, "true", "contradicts keda.manifests "+show(k.Manifests)+", which would install KEDA", "remove one of them")
+	case !k.Existing && k.Manifests == "" && s.Cluster.Kind == Embedded:
 		fs.add(keyKedaManifests, show(""), "is the Helm chart, which the embedded cluster cannot fetch", "name the file of manifests that the embedded cluster renders")
+	}
+	if k.Namespace == s.Namespace {
+		fs.add(keyKedaNamespace, show(k.Namespace), "is the namespace of the queue and the workers, where nothing reaches KEDA", "choose another")
 	}
 }
 

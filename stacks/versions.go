@@ -1,12 +1,9 @@
 package stacks
 
 // Everything that is fetched from outside is pinned here.
-const (
-	// kedaChart is the KEDA chart's version; KEDA 2.20 supports Kubernetes 1.33 to 1.35.
-	kedaChart = "2.20.2"
-	// kedaNamespace is where KEDA runs on every cluster.
-	kedaNamespace = "keda"
-)
+
+// kedaChart is the KEDA chart's version; KEDA 2.20 supports Kubernetes 1.33 to 1.35.
+const kedaChart = "2.20.2"
 
 // images are the references that a cluster of this kind can pull.
 func (k ClusterKind) images() Images {

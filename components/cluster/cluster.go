@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
@@ -17,11 +18,12 @@ const Type = "caravan:components:Cluster"
 
 // Args say which cluster, and which namespace in it.
 type Args struct {
-	// Kubeconfig is the path of a kubeconfig file.
-	Kubeconfig string
-	// Context is a context of that file; empty means its current one.
+	// Kubeconfig is the path of a kubeconfig file, or its content.
+	Kubeconfig pulumi.StringInput
+	// Context is a context of it. It is never the current one by default: what is
+	// current may be another when the stack is updated or destroyed.
 	Context string
-	// Namespace is created for the application, and deleted with the stack.
+	// Namespace is created for the application, and deleted with the stack. One that exists is refused.
 	Namespace string
 }
 
@@ -31,11 +33,13 @@ type Cluster struct {
 
 	// Namespace holds the queue and the workers.
 	Namespace pulumi.StringOutput `pulumi:"namespace"`
-	// Context is the kubeconfig context; empty means the current one.
+	// Context is the kubeconfig context.
 	Context pulumi.StringOutput `pulumi:"context"`
 
 	// Provider reaches the cluster. Every Kubernetes object uses it; there is no default one.
 	Provider *kubernetes.Provider
+	// Creator reaches it too, for namespaces: it refuses to create what exists already.
+	Creator *kubernetes.Provider
 	// Ready are the resources that must exist before anything is put into the namespace.
 	Ready []pulumi.Resource
 }
@@ -61,29 +65,34 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return c, nil
 }
 
-// reach makes the provider. Server-side apply leaves fields that others own
-// alone, above all the replica count that the scaler sets.
+// reach makes the providers. Server-side apply leaves fields that others own
+// alone, above all the replica count that the scaler sets. But it takes over an
+// object that exists, and a namespace that was taken over would be deleted with
+// all that others keep in it: the creator does without.
 func (c *Cluster) reach(ctx *pulumi.Context, name string, args *Args) (err error) {
-	settings := &kubernetes.ProviderArgs{
-		Kubeconfig:            pulumi.String(args.Kubeconfig),
-		EnableServerSideApply: pulumi.Bool(true),
+	if args.Context == "" {
+		return errors.New("no context is named")
 	}
-	if args.Context != "" {
-		settings.Context = pulumi.String(args.Context)
+	provider := func(name string, apply bool) (*kubernetes.Provider, error) {
+		return kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
+			Kubeconfig: args.Kubeconfig, Context: pulumi.String(args.Context), EnableServerSideApply: pulumi.Bool(apply),
+		}, pulumi.Parent(c))
 	}
-	c.Provider, err = kubernetes.NewProvider(ctx, name, settings, pulumi.Parent(c))
+	if c.Provider, err = provider(name, true); err != nil {
+		return err
+	}
+	c.Creator, err = provider(name+"-creator", false)
 	return err
 }
 
 // prepare makes the namespace, then what holds for every pod in it.
 func (c *Cluster) prepare(ctx *pulumi.Context, name, namespace string) error {
-	in := []pulumi.ResourceOption{pulumi.Parent(c), pulumi.Provider(c.Provider)}
-	ns, err := object.New(ctx, name+"-namespace", Namespace(namespace), in...)
+	ns, err := object.New(ctx, name+"-namespace", Namespace(namespace), pulumi.Parent(c), pulumi.Provider(c.Creator))
 	if err != nil {
 		return err
 	}
 	c.Ready = append(c.Ready, ns)
-	in = append(in, pulumi.DependsOn([]pulumi.Resource{ns}))
+	in := []pulumi.ResourceOption{pulumi.Parent(c), pulumi.Provider(c.Provider), pulumi.DependsOn([]pulumi.Resource{ns})}
 	for _, policy := range []struct {
 		name string
 		obj  any

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -15,33 +16,53 @@ func TestNamespaceGolden(t *testing.T) {
 	componenttest.GoldenObject(t, "allow-dns.yaml", cluster.AllowDNS("caravan"))
 }
 
-func TestTheCurrentContextIsTheDefault(t *testing.T) {
-	for _, context := range []string{"", "kind-caravan"} {
-		graph, err := componenttest.Run(t, "", func(ctx *pulumi.Context) error {
-			_, err := cluster.New(ctx, "cluster", &cluster.Args{Kubeconfig: "/k", Context: context, Namespace: "caravan"})
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
+// reach is what a cluster registers that is reached through this context.
+func reach(t *testing.T, context string) (*componenttest.Graph, error) {
+	t.Helper()
+	return componenttest.Run(t, "", func(ctx *pulumi.Context) error {
+		_, err := cluster.New(ctx, "cluster", &cluster.Args{Kubeconfig: pulumi.String("/k"), Context: context, Namespace: "caravan"})
+		return err
+	})
+}
+
+func TestBothProvidersAreBoundToTheContext(t *testing.T) {
+	graph, err := reach(t, "kind-caravan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cluster", "cluster-creator"} {
+		inputs := graph.Find(t, "pulumi:providers:kubernetes", name).Inputs.Mappable()
+		if inputs["context"] != "kind-caravan" || inputs["kubeconfig"] != "/k" {
+			t.Errorf("provider %s has %v", name, inputs)
 		}
-		provider := graph.Find(t, "pulumi:providers:kubernetes", "cluster")
-		got := ""
-		if v, has := provider.Inputs["context"]; has {
-			got = v.StringValue()
-		}
-		if got != context {
-			t.Errorf("the provider's context is %q, want %q", got, context)
-		}
-		graph.Invariants(t)
-		componenttest.OutputsMatch(t, &cluster.Cluster{}, graph.Find(t, cluster.Type, "cluster"))
+	}
+	graph.Invariants(t)
+	componenttest.OutputsMatch(t, &cluster.Cluster{}, graph.Find(t, cluster.Type, "cluster"))
+}
+
+func TestTheCurrentContextIsNoDefault(t *testing.T) {
+	if _, err := reach(t, ""); err == nil || !strings.Contains(err.Error(), `reaching cluster "cluster": no context is named`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheNamespaceIsCreatedWithoutApply(t *testing.T) {
+	graph, err := reach(t, "kind-caravan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	creator := graph.Find(t, "pulumi:providers:kubernetes", "cluster-creator")
+	if apply := creator.Inputs["enableServerSideApply"].Mappable(); apply != false {
+		t.Errorf("the creator applies (%v): it would take over a namespace that exists", apply)
+	}
+	namespace := graph.Find(t, "kubernetes:core/v1:Namespace", "cluster-namespace")
+	if !strings.HasPrefix(namespace.Provider, creator.URN+"::") {
+		t.Errorf("the namespace's provider is %s, want the creator", namespace.Provider)
 	}
 }
 
 func TestTheGroundRulesFollowTheNamespace(t *testing.T) {
-	graph, err := componenttest.Run(t, "", func(ctx *pulumi.Context) error {
-		_, err := cluster.New(ctx, "cluster", &cluster.Args{Kubeconfig: "/k", Namespace: "caravan"})
-		return err
-	})
+	graph, err := reach(t, "kind-caravan")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (k *Keda) fromChart(ctx *pulumi.Context, name string, args *Args) error {
 	if err != nil {
 		return err
 	}
-	ns, err := object.New(ctx, name+"-namespace", Namespace(args.Namespace), pulumi.Parent(k))
+	ns, err := object.New(ctx, name+"-namespace", Namespace(args.Namespace), pulumi.Parent(k), pulumi.Provider(args.Creator))
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,10 @@ type Args struct {
 	Manifests string
 	// ChartVersion of the chart, used without Manifests.
 	ChartVersion string
-	// Namespace that KEDA runs in. Rendered manifests name and bring it themselves,
-	// and it must be the same.
+	// Namespace that KEDA runs in. Rendered manifests bring it themselves.
 	Namespace string
+	// Creator creates the chart's namespace, and refuses one that exists.
+	Creator pulumi.ProviderResource
 }
 
 // Keda is an installed KEDA.
@@ -36,8 +37,8 @@ type Keda struct {
 	Ready []pulumi.Resource
 }
 
-// New installs KEDA. It fails when Args.Manifests is a file that does not exist
-// or holds something else than Kubernetes objects.
+// New installs KEDA. It fails when Args.Manifests is a file that does not exist,
+// holds something else than Kubernetes objects, or does not bring Args.Namespace.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Keda, error) {
 	k := &Keda{}
 	if err := ctx.RegisterComponentResource(Type, name, k, opts...); err != nil {

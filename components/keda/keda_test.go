@@ -20,6 +20,10 @@ func install(t *testing.T, args *keda.Args) (*componenttest.Graph, error) {
 		if err != nil {
 			return err
 		}
+		args.Creator, err = kubernetes.NewProvider(ctx, "creator", &kubernetes.ProviderArgs{})
+		if err != nil {
+			return err
+		}
 		_, err = keda.New(ctx, "keda", args, pulumi.Provider(provider))
 		return err
 	})
@@ -55,10 +59,22 @@ func TestTheChartIsOneReleaseInItsNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := graph.Find(t, "kubernetes:helm.sh/v3:Release", "keda")
-	if !graph.Follows(release, graph.Find(t, "kubernetes:core/v1:Namespace", "keda-namespace").URN) {
+	namespace := graph.Find(t, "kubernetes:core/v1:Namespace", "keda-namespace")
+	if !graph.Follows(release, namespace.URN) {
 		t.Error("the release does not depend on its namespace")
 	}
+	if creator := graph.Find(t, "pulumi:providers:kubernetes", "creator"); !strings.HasPrefix(namespace.Provider, creator.URN+"::") {
+		t.Errorf("the namespace's provider is %s, want the creator", namespace.Provider)
+	}
 	componenttest.GoldenObject(t, "release.yaml", release.Inputs.Mappable())
+}
+
+func TestManifestsOfAnotherNamespaceAreRefused(t *testing.T) {
+	_, err := install(t, &keda.Args{Manifests: "testdata/manifests.yaml", Namespace: "scalers"})
+	want := `installing keda "keda": testdata/manifests.yaml brings no namespace "scalers": set keda.namespace to the one that it brings`
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
 }
 
 func TestMissingManifestsSayWhatToDo(t *testing.T) {

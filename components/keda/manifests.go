@@ -30,6 +30,11 @@ func (k *Keda) fromManifests(ctx *pulumi.Context, name string, args *Args) error
 	if err != nil {
 		return fmt.Errorf("decoding %s: %w", args.Manifests, err)
 	}
+	if !slices.ContainsFunc(objects, func(obj map[string]any) bool {
+		return obj["kind"] == "Namespace" && objectName(obj) == args.Namespace
+	}) {
+		return fmt.Errorf("%s brings no namespace %q: set keda.namespace to the one that it brings", args.Manifests, args.Namespace)
+	}
 	for _, wave := range Waves(objects) {
 		before := slices.Clone(k.Ready)
 		for _, obj := range wave {

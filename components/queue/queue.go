@@ -130,6 +130,7 @@ func (q *Queue) register(ctx *pulumi.Context, name string, args *Args) error {
 		{"-service", Service(args.Namespace), in},
 		{"-disruption", DisruptionBudget(args.Namespace), in},
 		{"-network", NetworkPolicy(args.Namespace, args.ScalerNamespace), in},
+		{"-clients", ClientPolicy(args.Namespace), in},
 	} {
 		res, err := object.New(ctx, name+o.suffix, o.obj, o.opts...)
 		if err != nil {

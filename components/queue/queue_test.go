@@ -31,6 +31,7 @@ func TestServerGolden(t *testing.T) {
 	componenttest.GoldenObject(t, "service.yaml", queue.Service(plan.Namespace))
 	componenttest.GoldenObject(t, "disruption.yaml", queue.DisruptionBudget(plan.Namespace))
 	componenttest.GoldenObject(t, "network.yaml", queue.NetworkPolicy(plan.Namespace, plan.Keda.Namespace))
+	componenttest.GoldenObject(t, "clients.yaml", queue.ClientPolicy(plan.Namespace))
 }
 
 func TestAnImpossibleNameIsRefused(t *testing.T) {

@@ -132,6 +132,26 @@ func NetworkPolicy(namespace, scalerNamespace string) *networkingv1.NetworkPolic
 	}
 }
 
+// ClientPolicy lets every pod with the ClientLabel talk to the queue: admitted by
+// the queue, it would still be held back by its namespace, which forbids all.
+func ClientPolicy(namespace string) *networkingv1.NetworkPolicy {
+	port := intstr.FromInt32(Port)
+	return &networkingv1.NetworkPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
+		ObjectMeta: object.Meta(namespace, Name+"-clients", Name),
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{ClientLabel: "true"}},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
+			Egress: []networkingv1.NetworkPolicyEgressRule{{
+				Ports: []networkingv1.NetworkPolicyPort{{Protocol: new(corev1.ProtocolTCP), Port: &port}},
+				To: []networkingv1.NetworkPolicyPeer{
+					{PodSelector: &metav1.LabelSelector{MatchLabels: object.Selector(Name)}},
+				},
+			}},
+		},
+	}
+}
+
 // StatefulSet is the server: one replica on one volume. The volume outlives the
 // StatefulSet, which is replaced when, say, the volume's size changes; it goes
 // with the namespace when the stack is destroyed.

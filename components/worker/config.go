@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +17,13 @@ const (
 	bentoFile   = "bento.yaml"
 	haproxyDir  = "/etc/haproxy"
 	haproxyFile = "haproxy.cfg"
+)
+
+// The ranges that are not the Internet: private, link-local (where clouds serve
+// their machines' credentials) and shared addresses.
+var (
+	insideV4 = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"}
+	insideV6 = []string{"fc00::/7", "fe80::/10"}
 )
 
 // ConfigMaps are the texts that a worker's pod mounts.
@@ -34,7 +43,7 @@ func Configs(args *Args) ConfigMaps {
 
 // NetworkPolicy lets anything in the cluster read a worker's metrics, and the
 // worker talk to the queue. A model that is not in the image comes over HTTPS
-// from the Internet.
+// from the Internet, and from there only.
 func NetworkPolicy(args *Args) *networkingv1.NetworkPolicy {
 	spec := networkingv1.NetworkPolicySpec{
 		PodSelector: metav1.LabelSelector{MatchLabels: object.Selector(Name)},
@@ -54,8 +63,8 @@ func NetworkPolicy(args *Args) *networkingv1.NetworkPolicy {
 		spec.Egress = append(spec.Egress, networkingv1.NetworkPolicyEgressRule{
 			Ports: tcp(443),
 			To: []networkingv1.NetworkPolicyPeer{
-				{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0"}},
-				{IPBlock: &networkingv1.IPBlock{CIDR: "::/0"}},
+				{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0", Except: slices.Clone(insideV4)}},
+				{IPBlock: &networkingv1.IPBlock{CIDR: "::/0", Except: slices.Clone(insideV6)}},
 			},
 		})
 	}

@@ -13,7 +13,8 @@ import (
 // server's maxconn is the bound: what is over it waits in a queue that has a
 // deadline and is counted in the metrics. The frontend's maxconn keeps that queue
 // as short as the slots; a server's maxqueue would not, because with one server
-// alone what is over it waits in the backend's queue instead.
+// alone what is over it waits in the backend's queue instead. What Bento has given
+// up is ended in Ollama too (abortonclose), so that it leaves its slot.
 const haproxyTemplate = `global
     log stdout format raw local0
     maxconn <connections>
@@ -24,6 +25,7 @@ defaults
     log global
     option httplog
     option dontlog-normal
+    option abortonclose
     timeout connect 5s
     timeout http-request 10s
     timeout client <longest>

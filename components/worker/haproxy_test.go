@@ -70,6 +70,46 @@ func TestNoMoreRequestsThanSlotsReachTheModel(t *testing.T) {
 	}
 }
 
+func TestARequestThatBentoGaveUpEndsInTheModelAndFreesItsSlot(t *testing.T) {
+	began, ended := make(chan struct{}, 1), make(chan struct{}, 1)
+	var requests atomic.Int32
+	model := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" || requests.Add(1) > 1 { // the health check, and the request after
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server watch the connection
+		began <- struct{}{}
+		select {
+		case <-r.Context().Done():
+			ended <- struct{}{}
+		case <-time.After(30 * time.Second):
+		}
+	}))
+	t.Cleanup(model.Close)
+	proxy := start(t, 1, model.Listener.Addr().String())
+
+	ctx, giveUp := context.WithCancel(t.Context())
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, proxy.generate+"/api/generate", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			_ = response.Body.Close()
+		}
+	}()
+	<-began
+	giveUp()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the model still generates what nobody waits for")
+	}
+	if err := post(proxy.generate + "/api/generate"); err != nil {
+		t.Errorf("the slot is not free: %v", err)
+	}
+}
+
 func TestHAProxyIsReadyOnlyWhileOllamaAnswers(t *testing.T) {
 	model := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(model.Close)

@@ -94,7 +94,7 @@ func haproxy(args *Args) corev1.Container {
 	return c
 }
 
-// bento takes messages, one more than it has slots for at most.
+// bento takes messages, never more than it has slots for: nothing is read ahead.
 func bento(args *Args) corev1.Container {
 	c := container("bento", args.Images.Bento, args.Plan.Bento)
 	c.Command = []string{"/bento", "-c", bentoDir + "/" + bentoFile}

@@ -48,26 +48,36 @@ type Worker struct {
 	ScaledObject pulumi.StringOutput `pulumi:"scaledObject"`
 }
 
-// New registers the workers.
+// New registers the workers. It fails for a topology that it cannot build.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Worker, error) {
 	w := &Worker{}
 	if err := ctx.RegisterComponentResource(Type, name, w, opts...); err != nil {
 		return nil, fmt.Errorf("registering worker %q: %w", name, err)
 	}
-	deployment, err := w.deploy(ctx, name, args)
-	if err != nil {
+	if err := w.build(ctx, name, args); err != nil {
 		return nil, fmt.Errorf("creating worker %q: %w", name, err)
-	}
-	if err := w.scale(ctx, name, args, deployment); err != nil {
-		return nil, fmt.Errorf("scaling worker %q: %w", name, err)
 	}
 	w.Deployment = pulumi.String(Name).ToStringOutput()
 	w.ScaledObject = pulumi.String(Name).ToStringOutput()
-	err = ctx.RegisterResourceOutputs(w, pulumi.Map{"deployment": w.Deployment, "scaledObject": w.ScaledObject})
+	err := ctx.RegisterResourceOutputs(w, pulumi.Map{"deployment": w.Deployment, "scaledObject": w.ScaledObject})
 	if err != nil {
 		return nil, fmt.Errorf("registering the outputs of worker %q: %w", name, err)
 	}
 	return w, nil
+}
+
+// build is the one place where a topology becomes objects.
+func (w *Worker) build(ctx *pulumi.Context, name string, args *Args) error {
+	switch args.Plan.Topology {
+	case stacks.Coupled:
+		deployment, err := w.deploy(ctx, name, args)
+		if err != nil {
+			return err
+		}
+		return w.scale(ctx, name, args, deployment)
+	default:
+		return fmt.Errorf("no way to build topology %q", args.Plan.Topology)
+	}
 }
 
 // deploy registers the pods with what they mount and whom they may talk to.

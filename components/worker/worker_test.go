@@ -64,6 +64,21 @@ func TestAnUnknownSignalIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnUnknownTopologyIsRefused(t *testing.T) {
+	graph, err := componenttest.Run(t, "", func(ctx *pulumi.Context) error {
+		args := argsOf(t, nil)
+		args.Plan.Topology = stacks.Topology("lunar")
+		_, err := worker.New(ctx, "worker", args)
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), `creating worker "worker": no way to build topology "lunar"`) {
+		t.Errorf("got %v", err)
+	}
+	if len(graph.Resources) != 1 { // the component itself
+		t.Errorf("%d resources were registered", len(graph.Resources))
+	}
+}
+
 func TestTheDeploymentLeavesItsReplicasToTheScaler(t *testing.T) {
 	if replicas := worker.Deployment(argsOf(t, nil)).Spec.Replicas; replicas != nil {
 		t.Errorf("replicas = %d, want none", *replicas)

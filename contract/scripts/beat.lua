@@ -50,17 +50,16 @@ local taken = 0
 local function take(entry, owner)
   local fields = read(jobs, entry)
   redis.call('XACK', jobs, group, entry)
-  redis.call('XDEL', jobs, entry)
   taken = taken + 1
   if not fields then return end
   if not fields.body then
-    bury(fields, 'no body', owner)
+    bury(entry, fields, 'no body', owner)
   elseif redis.call('HEXISTS', results, fields.id) == 1 then
-    drop(fields)
+    drop(entry, fields)
   elseif increase(fields, 'abandoned') >= maxAbandoned then
-    bury(fields, 'abandoned ' .. fields.abandoned .. ' times, last by ' .. owner, owner)
+    bury(entry, fields, 'abandoned ' .. fields.abandoned .. ' times, last by ' .. owner, owner)
   else
-    add(jobs, fields)
+    move(jobs, entry, jobs, fields)
     count('reaped')
   end
 end
@@ -73,6 +72,7 @@ local function reap(idle, ...)
   end
 end
 
+insist()
 local lives = roll()
 record(lives)
 local list, busy = consumers(), 0

@@ -18,7 +18,6 @@ if not fields then
   count('stale')
   return 'STALE'
 end
-redis.call('XDEL', jobs, entry)
 
 local over = fault == 'poison'
 if fault == 'poison' or fault == 'retry' then
@@ -27,11 +26,11 @@ elseif fault == 'lost' then
   over = increase(fields, 'abandoned') >= maxAbandoned
 end
 if over then
-  bury(fields, reason, worker)
+  bury(entry, fields, reason, worker)
   return 'DEAD'
 end
 
-add(jobs, fields)
+move(jobs, entry, jobs, fields)
 if fault == 'retry' then
   count('requeued')
   return 'REQUEUED'

@@ -3,6 +3,19 @@
 local jobs, ids, results, dead, stats, workers = unpack(KEYS)
 local group = 'workers'
 
+-- What a script has done is not undone when it fails later on. So a key of a wrong type
+-- stops it here, where it has changed nothing yet.
+for i, length in ipairs({ 'XLEN', 'SCARD', 'HLEN', 'XLEN', 'HLEN', 'HLEN' }) do
+  redis.call(length, KEYS[i])
+end
+
+-- insist lets the rest of a script through when Redis is out of memory. What asks for
+-- memory is refused then, but only until the script has written; this writes nothing and
+-- is always allowed, also while there is no stream or group.
+local function insist()
+  redis.call('XACK', jobs, group, '0-0')
+end
+
 local function count(counter)
   redis.call('HINCRBY', stats, counter, 1)
 end
@@ -18,22 +31,22 @@ local function read(stream, entry)
   return fields
 end
 
--- add appends an entry with its fields in a fixed order, known ones first.
-local function add(stream, fields)
-  local known = { id = 1, body = 2, attempts = 3, abandoned = 4, reason = 5, worker = 6 }
-  local names = {}
-  for name in pairs(fields) do names[#names + 1] = name end
-  table.sort(names, function(a, b)
-    local x, y = known[a] or 7, known[b] or 7
-    if x == y then return a < b end
-    return x < y
-  end)
+-- What is kept of an entry, in this order. A script can only pass on so many fields at a
+-- time, so those that somebody made up are left behind.
+local kept = { 'id', 'body', 'attempts', 'abandoned', 'reason', 'worker' }
+
+-- move gives a message, already acknowledged, its place in another stream, or at the end of
+-- the same. Its old entry goes last: there is no moment at which it is nowhere.
+local function move(from, entry, to, fields)
   local flat = {}
-  for _, name in ipairs(names) do
-    flat[#flat + 1] = name
-    flat[#flat + 1] = tostring(fields[name])
+  for _, name in ipairs(kept) do
+    if fields[name] then
+      flat[#flat + 1] = name
+      flat[#flat + 1] = tostring(fields[name])
+    end
   end
-  redis.call('XADD', stream, '*', unpack(flat))
+  redis.call('XADD', to, '*', unpack(flat))
+  redis.call('XDEL', from, entry)
 end
 
 -- increase adds one to a number kept in a field and returns it.
@@ -42,16 +55,17 @@ local function increase(fields, name)
   return fields[name]
 end
 
--- bury makes a message, already taken off the stream, a dead letter.
-local function bury(fields, reason, worker)
+-- bury makes an acknowledged message a dead letter.
+local function bury(entry, fields, reason, worker)
   fields.reason, fields.worker = reason, worker
-  add(dead, fields)
+  move(jobs, entry, dead, fields)
   redis.call('SREM', ids, fields.id)
   count('dead')
 end
 
--- drop forgets a message, already taken off the stream, whose id has a result.
-local function drop(fields)
+-- drop forgets an acknowledged message whose id has a result.
+local function drop(entry, fields)
+  redis.call('XDEL', jobs, entry)
   redis.call('SREM', ids, fields.id)
   count('duplicate')
 end

@@ -9,6 +9,7 @@ local function mine()
   local list = redis.pcall('XPENDING', jobs, group, '-', '+', 1000, worker)
   if not list.err then return list end
   if not string.find(list.err, 'NOGROUP') then error(list.err) end
+  insist()
   redis.call('XGROUP', 'CREATE', jobs, group, 0, 'MKSTREAM')
   return {}
 end
@@ -21,11 +22,10 @@ local function hand(entry)
     return { entry, fields.id, fields.body, fields.attempts or '0' }
   end
   redis.call('XACK', jobs, group, entry)
-  redis.call('XDEL', jobs, entry)
   if answered then
-    drop(fields)
+    drop(entry, fields)
   elseif fields then
-    bury(fields, 'no body', worker)
+    bury(entry, fields, 'no body', worker)
   end
 end
 

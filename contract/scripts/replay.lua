@@ -15,8 +15,7 @@ for _, entry in ipairs(ARGV) do
   elseif fields then
     status = 'REPLAYED'
     fields.attempts, fields.abandoned, fields.reason, fields.worker = nil, nil, nil, nil
-    add(jobs, fields)
-    redis.call('XDEL', dead, entry)
+    move(dead, entry, jobs, fields)
     count('replayed')
   end
   statuses[#statuses + 1] = status

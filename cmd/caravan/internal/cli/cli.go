@@ -97,6 +97,14 @@ put messages in, watch the workers, take results out, deal with dead letters.
 It runs inside the project (the folder with Pulumi.yaml): the outputs of the
 stack say where the queue is, and Redis is reached through the cluster.
 
+Which stack: --stack; else the one that "make up" has brought up (local before
+kubeconfig); else the one selected in your Pulumi workspace; else local.
+"make up" records the environment of its stack in .caravan/<stack>/env. Where
+there is such a file it overrides your environment, KUBECONFIG included (that of
+stack kubeconfig leaves yours in force); other stacks use yours alone. The
+stack's output cluster.context names the context of the kubeconfig; when it is
+empty, the current one is used.
+
 Exit codes:
   0    done
   1    failed; status: something is not healthy
@@ -132,7 +140,7 @@ func (a *app) rootCommand(started func()) *cobra.Command {
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.stack, "stack", "s", "", "Pulumi stack (default: the selected one, else "+project.DefaultStack+")")
+	flags.StringVarP(&a.stack, "stack", "s", "", `Pulumi stack (default: see "caravan --help")`)
 	flags.StringVarP(&a.output, "output", "o", outputText, "output: text or json")
 	flags.StringVar(&a.redisURL, "redis-url", "", "reach a queue directly, without stack and cluster (env CARAVAN_REDIS_URL)")
 	flags.StringVar(&a.queue, "queue", "caravan", "with --redis-url: the queue's name")

@@ -263,6 +263,8 @@ func TestWrongUsageExitsWithTwoAndSaysWhatIsRight(t *testing.T) {
 		{"status --redis-url http://x", "--redis-url: redis: invalid URL scheme: http; it looks like redis://user:password@host:6379"},
 		{"results --format xml", "--format \"xml\": use jsonl or csv"},
 		{"results --format csv -o json", "--format csv and --output json exclude each other"},
+		{"results --delete", "--delete needs --out: only what is in a file is deleted"},
+		{"results --out x --yes", "--yes goes with --delete"},
 		{"dead lst", "unknown command \"lst\" for \"caravan dead\"; see `caravan dead --help`"},
 		{"dead replay", "say which dead letters: --id (may be repeated) or --all"},
 		{"dead replay --all --from x", "--from excludes --id and --all"},

@@ -57,6 +57,65 @@ func TestResultsOfSingleIDs(t *testing.T) {
 		"caravan: no result for 9, 8; it may be outstanding or a dead letter (`caravan dead list`)\n")
 }
 
+func TestDeletedResultsAreThoseInTheFile(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	left := func() int64 { return b.redis.HLen(ctx, b.keys.Results).Val() }
+	for i := range 2500 { // more than two pages
+		b.redis.HSet(ctx, b.keys.Results, fmt.Sprint(i), fmt.Sprintf(`{"id":"%d"}`, i))
+	}
+	b.in = "n\n"
+	b.want(b.run("results", "--out", "0.jsonl", "--delete"), exitFailed, "", "2,500 results written to 0.jsonl\n"+
+		"Delete 2,500 results from queue caravan? [y/N] caravan: nothing was deleted; 0.jsonl stays\n")
+	b.want(b.run("results", "--out", "1.jsonl", "--delete", "--yes", "--id", "7", "--id", "x"), exitFailed, "",
+		"1 result written to 1.jsonl\n1 result deleted from queue caravan\n"+
+			"caravan: no result for x; it may be outstanding or a dead letter (`caravan dead list`)\n")
+	if left() != 2499 || b.read("1.jsonl") != "{\"id\":\"7\"}\n" {
+		t.Errorf("%d results left, 1.jsonl holds %q", left(), b.read("1.jsonl"))
+	}
+	got := b.run("results", "--out", "1.jsonl", "--delete", "--yes")
+	if got.code != exitUsage || left() != 2499 || !strings.Contains(got.err, "--out 1.jsonl: it exists") {
+		t.Errorf("a file of deleted results was not spared: %+v", got)
+	}
+	b.in = "y\n"
+	b.want(b.run("results", "--out", "2.jsonl", "--delete"), 0, "", "2,499 results written to 2.jsonl\n"+
+		"Delete 2,499 results from queue caravan? [y/N] 2,499 results deleted from queue caravan\n")
+	if left() != 0 || strings.Count(b.read("2.jsonl"), "\n") != 2499 {
+		t.Errorf("%d results left", left())
+	}
+}
+
+func TestNothingIsDeletedWhenTheFileCannotBeWritten(t *testing.T) {
+	b := newBench(t)
+	b.redis.HSet(context.Background(), b.keys.Results, "1", `{"id":"1"}`, "2", "oops")
+	for _, out := range []string{"none/x.jsonl", "x.jsonl"} {
+		if got := b.run("results", "--out", out, "--delete", "--yes"); got.code != exitFailed || strings.Contains(got.err, "deleted") {
+			t.Errorf("%s: %+v", out, got)
+		}
+	}
+	if left := b.redis.HLen(context.Background(), b.keys.Results).Val(); left != 2 {
+		t.Errorf("%d results left, want both", left)
+	}
+}
+
+func TestDeletedResultsMakeRoomForLoads(t *testing.T) {
+	b := newBench(t, "--maxmemory", "8mb", "--maxmemory-policy", "noeviction")
+	for i := range 500 {
+		b.redis.HSet(context.Background(), b.keys.Results, fmt.Sprint("old-", i), fmt.Sprintf("{\"text\":%q}", strings.Repeat("x", 10_000)))
+	}
+	name := b.file("x.csv", rows(10))
+	if got := b.run("load", name); got.code != exitFailed || !strings.HasPrefix(got.err, "caravan: redis is full: 0 messages are loaded") {
+		t.Errorf("loading into full memory: %+v", got)
+	}
+	if got := b.run("status"); !strings.Contains(got.out, "no more loads: over 60 % of the memory is used") {
+		t.Errorf("status does not say so: %s", got.out)
+	}
+	if got := b.run("results", "--out", "old.jsonl", "--delete", "--yes"); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	b.want(b.run("load", name), 0, "10 loaded into queue caravan\n", "")
+}
+
 func TestResultThatIsNotJSONIsNamed(t *testing.T) {
 	b := newBench(t)
 	b.redis.HSet(context.Background(), b.keys.Results, "1", "oops")
@@ -79,18 +138,19 @@ func TestDeadListShowsReasonAttemptsWorkerAndAge(t *testing.T) {
 		}})
 	}
 	b.now = func() time.Time { return time.UnixMilli(1_700_000_000_000).Add(2 * time.Hour) }
+	b.redis.HSet(ctx, b.keys.Results, "1", "{}")
 	b.want(b.run("dead", "list"), 0, ""+
-		"ID               REASON        ATTEMPTS  WORKER  AGE\n"+
-		"1                empty answer  3         pod-1   2h00m\n"+
-		"1700000060000-0  empty answer  3         pod-1   1h59m\n", "")
+		"ID               REASON        ATTEMPTS  WORKER  AGE    ANSWERED\n"+
+		"1                empty answer  3         pod-1   2h00m  yes\n"+
+		"1700000060000-0  empty answer  3         pod-1   1h59m  no\n", "")
 	got := b.run("dead", "list", "-o", "json")
 	var letters []map[string]any
 	if err := json.Unmarshal([]byte(got.out), &letters); err != nil {
 		t.Fatalf("%v in %s", err, got.out)
 	}
 	delete(letters[0], "at")
-	want := map[string]any{"entry": "1700000000000-0", "id": "1", "body": `{"city":"x"}`, "attempts": 3.0, "reason": "empty\nanswer", "worker": "pod-1"}
-	if diff := cmp.Diff(want, letters[0]); diff != "" || len(letters) != 2 {
+	want := map[string]any{"entry": "1700000000000-0", "id": "1", "body": `{"city":"x"}`, "attempts": 3.0, "reason": "empty\nanswer", "worker": "pod-1", "answered": true}
+	if diff := cmp.Diff(want, letters[0]); diff != "" || len(letters) != 2 || letters[1]["answered"] != false {
 		t.Errorf("%d letters, first (-want +got):\n%s", len(letters), diff)
 	}
 }

@@ -86,11 +86,41 @@ func (a *app) deadListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "Show the dead letters with their reason",
+		Long: `List shows the dead letters, oldest first. ANSWERED says whether the id has a
+result by now: its row was loaded again. Such a letter can be purged.`,
 		Example: `  caravan dead list
-  caravan dead list --output json | jq -r '.[].body'`,
+  caravan dead list --output json | jq -r '.[] | select(.answered | not).body'`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error { return a.deadList(command.Context()) },
 	}
+}
+
+// listedLetter is a dead letter in the list.
+type listedLetter struct {
+	queue.DeadLetter
+	// Answered: its id has a result by now.
+	Answered bool `json:"answered"`
+}
+
+// listed reads the dead letters and looks for results of their ids.
+func (t *target) listed(ctx context.Context) ([]listedLetter, error) {
+	letters, err := t.queue.DeadLetters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(letters))
+	for i, letter := range letters {
+		ids[i] = letter.ID
+	}
+	outcomes, err := t.queue.Outcomes(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	listed := make([]listedLetter, len(letters))
+	for i, letter := range letters {
+		listed[i] = listedLetter{letter, outcomes[i] == queue.Done}
+	}
+	return listed, nil
 }
 
 func (a *app) deadList(ctx context.Context) error {
@@ -99,21 +129,25 @@ func (a *app) deadList(ctx context.Context) error {
 		return err
 	}
 	defer t.close()
-	letters, err := t.queue.DeadLetters(ctx)
+	letters, err := t.listed(ctx)
 	if err != nil {
 		return err
 	}
 	if a.output == outputJSON {
-		return writeJSON(a.Out, append([]queue.DeadLetter{}, letters...), "  ")
+		return writeJSON(a.Out, letters, "  ")
 	}
 	if len(letters) == 0 {
 		a.sayf("no dead letters in %s", t.title())
 		return nil
 	}
 	table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ID\tREASON\tATTEMPTS\tWORKER\tAGE") // the table's Flush reports
+	_, _ = fmt.Fprintln(table, "ID\tREASON\tATTEMPTS\tWORKER\tAGE\tANSWERED") // the table's Flush reports
 	for _, l := range letters {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", view.OneLine(l.ID), view.Clip(view.OneLine(l.Reason), 72), l.Attempts, l.Worker, view.Span(a.Now().Sub(l.At)))
+		answered := "no"
+		if l.Answered {
+			answered = "yes"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", view.OneLine(l.ID), view.Clip(view.OneLine(l.Reason), 72), l.Attempts, l.Worker, view.Span(a.Now().Sub(l.At)), answered)
 	}
 	return table.Flush()
 }
@@ -347,10 +381,18 @@ func save(w io.Writer, letters []queue.DeadLetter) error {
 	return nil
 }
 
-// confirm asks the person in front; it is an error when there is none or the answer is not yes.
-func (a *app) confirm(question string) error {
+// canAsk is an error when there is no person in front.
+func (a *app) canAsk() error {
 	if file, ok := a.In.(*os.File); ok && !term.IsTerminal(int(file.Fd())) {
 		return usageError("this deletes for good and nobody can be asked: give --yes")
+	}
+	return nil
+}
+
+// confirm asks the person in front; it is an error when there is none or the answer is not yes.
+func (a *app) confirm(question string) error {
+	if err := a.canAsk(); err != nil {
+		return err
 	}
 	_, _ = fmt.Fprint(a.Err, question+" [y/N] ")
 	answer, err := bufio.NewReader(a.In).ReadString('\n')

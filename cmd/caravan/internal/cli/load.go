@@ -31,7 +31,13 @@ by its ending or by --format; "-" is standard input.
 
 A row is known by its field "id", or by --id-field. A row whose id is in the queue
 or has a result is left out, so the same file can be loaded again at any time.
+One whose message died becomes a new message; the old dead letter stays until it
+is purged. One whose result was deleted is not known any more and is loaded again.
 Rows without the field "id" get a random id; loading them again loads them twice.
+
+Loading stops when 60 % of Redis's memory is used: the rest is kept for results
+and for what is in hand. The same command can be run again later to load the rest.
+Results make room only when they are deleted: caravan results --out FILE --delete.
 
 Malformed rows are reported with their line number and left out (exit code 3).
 --wait follows the rows of the file until each is done or dead, those included
@@ -127,14 +133,19 @@ func (a *app) openInput(file string) (io.ReadCloser, error) {
 	if file == "-" {
 		return io.NopCloser(a.In), nil
 	}
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(a.Dir, file)
-	}
-	in, err := os.Open(file)
+	in, err := os.Open(a.path(file))
 	if err != nil {
 		return nil, fmt.Errorf("opening the file to load: %w", err)
 	}
 	return in, nil
+}
+
+// path is where a file that the user named lies.
+func (a *app) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(a.Dir, name)
 }
 
 // loader carries one load through.
@@ -311,7 +322,9 @@ func (l *loader) stopped(ctx context.Context, err error) error {
 	loaded := view.Plural(l.report.Loaded, "message is", "messages are")
 	switch {
 	case errors.Is(err, queue.ErrFull):
-		return fmt.Errorf("redis is full: %s loaded. Nothing is lost; when the workers have drained some of the backlog (`caravan watch`), %s: %w", loaded, again, err)
+		return fmt.Errorf("redis is full: %s loaded. Nothing is lost; later, %s. Results make room only when they are deleted: "+
+			"`caravan results --out FILE --delete`, but their rows are not known by their id then, so take them out of the file too; "+
+			"or raise queue.maxMemory: %w", loaded, again, err)
 	case ctx.Err() != nil:
 		return &exitError{exitInterrupted, fmt.Errorf("interrupted: %s loaded; %s", loaded, again)}
 	}

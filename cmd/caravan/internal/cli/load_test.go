@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
+	"caravan.dev/caravan/cmd/caravan/internal/queue"
 	"caravan.dev/caravan/contract"
 )
 
@@ -135,7 +136,7 @@ func TestLoadOfAHundredThousandRowsAddsEachOnce(t *testing.T) {
 }
 
 func TestLoadIntoAFullRedisSaysHowManyWentInAndGoesOnLater(t *testing.T) {
-	b := newBench(t, "--maxmemory", "8mb", "--maxmemory-policy", "noeviction")
+	b := newBench(t, "--maxmemory", "16mb", "--maxmemory-policy", "noeviction")
 	name := b.file("big.csv", rows(100_000))
 	got := b.run("load", name)
 	length := b.redis.XLen(context.Background(), b.keys.Jobs).Val()
@@ -146,10 +147,19 @@ func TestLoadIntoAFullRedisSaysHowManyWentInAndGoesOnLater(t *testing.T) {
 	if _, err := fmt.Sscan(strings.ReplaceAll(strings.Fields(got.out)[0], ",", ""), &loaded); err != nil || loaded != length {
 		t.Errorf("it says %q, redis holds %d", got.out, length)
 	}
-	for _, want := range []string{"redis is full: ", "Nothing is lost", "run the same command again", "OOM"} {
+	info := b.memory()
+	if used := info.used * 100 / info.limit; used < 50 || used > queue.LoadPercent+5 {
+		t.Errorf("loading stopped with %d %% of the memory used, want about %d %%", used, queue.LoadPercent)
+	}
+	for _, want := range []string{"redis is full: ", "Nothing is lost", "run the same command again", "of 16.0 MiB, and loading stops at 60 %", "caravan results --out FILE --delete"} {
 		if got.code != exitFailed || !strings.Contains(got.err, want) {
 			t.Errorf("exit code %d, no %q in %q", got.code, want, got.err)
 		}
+	}
+	// What is in needs no room: it can be followed.
+	if got := b.run("load", name, "--count", "1000", "--wait", "--timeout", "1ms"); got.code != exitTimeout ||
+		!strings.HasPrefix(got.out, "0 loaded into queue caravan, 1,000 already in the queue\n") {
+		t.Errorf("loading again what is in: %+v", got)
 	}
 	b.redis.ConfigSet(context.Background(), "maxmemory", "0")
 	b.want(b.run("load", name), 0, fmt.Sprintf("%s loaded into queue caravan, %s already in the queue\n", number(100_000-length), number(length)), "")
@@ -174,13 +184,54 @@ func TestInterruptedLoadSaysHowManyWentIn(t *testing.T) {
 	}
 }
 
-func TestListModePushesTheBodies(t *testing.T) {
+// memory is what the server uses of its limit.
+func (b *bench) memory() (m struct{ used, limit int64 }) {
+	b.t.Helper()
+	fields := b.redis.InfoMap(context.Background(), "memory").Val()["Memory"]
+	if _, err := fmt.Sscan(fields["used_memory"]+" "+fields["maxmemory"], &m.used, &m.limit); err != nil {
+		b.t.Fatal(err)
+	}
+	return m
+}
+
+func TestLoadOfLargeBodiesStopsBeforeTheLimitToo(t *testing.T) {
+	b := newBench(t, "--maxmemory", "32mb", "--maxmemory-policy", "noeviction")
+	var text strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&text, "{\"id\":%d,\"text\":%q}\n", i, strings.Repeat("x", 100_000))
+	}
+	got := b.run("load", b.file("x.jsonl", text.String()))
+	length := b.redis.XLen(context.Background(), b.keys.Jobs).Val()
+	if m := b.memory(); got.code != exitFailed || length < 80 || m.used*100 > m.limit*(queue.LoadPercent+10) {
+		t.Errorf("%d of 400 loaded, %d of %d bytes used: %+v", length, m.used, m.limit, got)
+	}
+}
+
+func TestListModePushesIDsAndBodies(t *testing.T) {
 	b := newBench(t)
-	name := b.file("x.csv", rows(2))
-	b.want(b.run("load", name, "--queue-mode", "list"), 0, "2 loaded into queue caravan\n", "")
-	bodies := b.redis.LRange(context.Background(), b.keys.Jobs, 0, -1).Val()
-	if diff := cmp.Diff([]string{`{"city":"City number 0","id":"0"}`, `{"city":"City number 1","id":"1"}`}, bodies); diff != "" {
+	name := b.file("x.csv", "n,city\n1,\"<Rome>\"\n\"a\"\"2\",Oslo\n")
+	b.want(b.run("load", name, "--queue-mode", "list", "--id-field", "n"), 0, "2 loaded into queue caravan\n", "")
+	type item struct {
+		ID   string            `json:"id"`
+		Body map[string]string `json:"body"`
+	}
+	read := func() (items []item) {
+		for _, text := range b.redis.LRange(context.Background(), b.keys.Jobs, 0, -1).Val() {
+			var one item
+			if err := json.Unmarshal([]byte(text), &one); err != nil {
+				t.Fatalf("%v in %s", err, text)
+			}
+			items = append(items, one)
+		}
+		return items
+	}
+	want := []item{{"1", map[string]string{"n": "1", "city": "<Rome>"}}, {`a"2`, map[string]string{"n": `a"2`, "city": "Oslo"}}}
+	if diff := cmp.Diff(want, read()); diff != "" {
 		t.Errorf("list (-want +got):\n%s", diff)
+	}
+	b.run("load", name, "--queue-mode", "list")
+	if items := read(); len(items) != 4 || len(items[2].ID) != 36 {
+		t.Errorf("rows without ids got none: %+v", items)
 	}
 	b.want(b.run("load", name, "--queue-mode", "list", "--wait"), exitFailed, "", "caravan: --wait: "+errListMode.Error()+"\n")
 }

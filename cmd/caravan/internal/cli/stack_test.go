@@ -16,7 +16,8 @@ import (
 )
 
 // runInStack runs the command line in a project whose stack's outputs lead
-// through the cluster to Redis. The Pulumi CLI is a script that prints them.
+// through the cluster to Redis. The Pulumi CLI is a script that prints them. The
+// caller's KUBECONFIG, and the current context of the stack's, lead nowhere.
 func runInStack(t *testing.T, args ...string) outcome {
 	t.Helper()
 	server := redistest.StartServer(t)
@@ -24,15 +25,17 @@ func runInStack(t *testing.T, args ...string) outcome {
 		t.Fatal(err)
 	}
 	api := clustertest.Start(t, server.Addr, "secret")
+	api.AddCurrentContext(t, "elsewhere", "http://127.0.0.1:1")
 	root := t.TempDir()
-	outputs := `{"namespace": "caravan", "cluster": {"kind": "embedded", "context": ""}, "plan": "",
+	outputs := `{"namespace": "caravan", "cluster": {"kind": "embedded", "context": "` + clustertest.Context + `"}, "plan": "",
 "queue": {"name": "caravan", "mode": "stream", "service": "queue", "port": ` + strconv.Itoa(clustertest.Port) + `, "secret": "queue-auth", "passwordKey": "password"},
 "worker": {"deployment": "worker", "scaledObject": "worker"}}`
 	for name, text := range map[string]string{
-		"Pulumi.yaml":   "name: caravan\n",
-		"cities.csv":    "id,city\n1,Rome\n",
-		"bin/pulumi":    "#!/bin/sh\n[ \"$2\" = --show-name ] && echo local || cat <<'END'\n" + outputs + "\nEND\n",
-		project.EnvFile: "PATH=" + root + "/bin\nKUBECONFIG=" + api.Kubeconfig + "\n",
+		"Pulumi.yaml": "name: caravan\n",
+		"cities.csv":  "id,city\n1,Rome\n",
+		"bin/pulumi":  "#!/bin/sh\ncat <<'END'\n" + outputs + "\nEND\n",
+
+		project.EnvFile("local"): "PATH=" + root + "/bin\nKUBECONFIG=" + api.Kubeconfig + "\n",
 	} {
 		file := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -44,7 +47,8 @@ func runInStack(t *testing.T, args ...string) outcome {
 	}
 	var out, errs bytes.Buffer
 	code := Run(context.Background(), args, World{
-		In: strings.NewReader(""), Out: &out, Err: &errs, Dir: root, Env: project.Env{"PATH": os.Getenv("PATH")}, Now: time.Now,
+		In: strings.NewReader(""), Out: &out, Err: &errs, Dir: root, Now: time.Now,
+		Env: project.Env{"PATH": os.Getenv("PATH"), "KUBECONFIG": "/nonexistent"},
 	})
 	return outcome{code, out.String(), errs.String()}
 }

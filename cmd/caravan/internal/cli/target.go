@@ -51,13 +51,15 @@ func (a *app) locate(ctx context.Context) (*target, error) {
 		return nil, err
 	}
 	t := &target{}
-	if t.stack, err = p.Stack(ctx, a.stack); err != nil {
+	stack, err := p.Stack(ctx, a.stack)
+	if err != nil {
 		return nil, err
 	}
-	if t.outputs, err = p.Outputs(ctx, t.stack); err != nil {
+	t.stack = stack.Name
+	if t.outputs, err = stack.Outputs(ctx); err != nil {
 		return nil, err
 	}
-	t.cluster, err = cluster.New(p.Env["KUBECONFIG"], t.outputs.Cluster.Context, t.outputs.Namespace)
+	t.cluster, err = cluster.New(stack.Env["KUBECONFIG"], t.outputs.Cluster.Context, t.outputs.Namespace)
 	return t, err
 }
 

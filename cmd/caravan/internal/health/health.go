@@ -12,7 +12,10 @@ import (
 
 const (
 	// nearlyFull is the part of Redis's memory, in percent, from which it is too full.
+	// Loading stops well before (queue.LoadPercent), which is no fault.
 	nearlyFull = 90
+	// makeRoom is what frees memory: results stay until they are deleted.
+	makeRoom = "take results out for good: caravan results --out FILE --delete; or raise queue.maxMemory and run pulumi up"
 	// unseen is how long messages may wait while no worker is wanted: well beyond
 	// the scaler's polling interval (30 s unless set).
 	unseen = 2 * time.Minute
@@ -54,6 +57,8 @@ type Report struct {
 	Queue    QueueReport    `json:"queue"`
 	// DeadLetters is what to do about them; empty when there are none.
 	DeadLetters string `json:"deadLetters,omitempty"`
+	// NoRoom is what to do when nothing more can be loaded; empty while something can.
+	NoRoom string `json:"noRoom,omitempty"`
 }
 
 // ClusterReport is how Kubernetes sees the system.
@@ -102,6 +107,9 @@ func Judge(f Findings, now time.Time) Report {
 	report.Problems = append(report.Problems, f.flowProblems()...)
 	if f.Counts.Dead > 0 {
 		report.DeadLetters = "`caravan dead list` says why; when that is mended, `caravan dead replay --all`"
+	}
+	if !f.Server.Fits(0) {
+		report.NoRoom = fmt.Sprintf("over %d %% of the memory is used, the rest is kept for results; `caravan results --out FILE --delete` makes room", queue.LoadPercent)
 	}
 	report.Healthy = len(report.Problems) == 0
 	return report
@@ -175,8 +183,8 @@ func serverProblems(s queue.Server) []Problem {
 	var problems []Problem
 	if s.LimitBytes > 0 && s.UsedBytes*100 >= s.LimitBytes*nearlyFull {
 		problems = append(problems, Problem{
-			fmt.Sprintf("redis uses %s of %s; when it is full, loading fails", view.Bytes(s.UsedBytes), view.Bytes(s.LimitBytes)),
-			"let the workers drain the backlog, or raise queue.maxMemory and run pulumi up",
+			fmt.Sprintf("redis uses %s of %s; results are written beyond that too, until its pod is out of memory", view.Bytes(s.UsedBytes), view.Bytes(s.LimitBytes)),
+			makeRoom,
 		})
 	}
 	if s.Policy != "noeviction" && s.LimitBytes > 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func sound() Findings {
 				ScaledObject: scaledObject("Ready", "True", "Active", "True", "Fallback", "False", "Paused", "False"),
 			},
 		},
-		Server: queue.Server{Version: "7.2.0", UsedBytes: 10 << 20, LimitBytes: 64 << 20, Policy: "noeviction", AppendOnly: true, AppendOnlyOK: true, OldestSeconds: 340},
+		Server: queue.Server{Version: "7.2.0", Memory: queue.Memory{UsedBytes: 10 << 20, LimitBytes: 64 << 20}, Policy: "noeviction", AppendOnly: true, AppendOnlyOK: true, OldestSeconds: 340},
 		Counts: queue.Counts{Backlog: 1200, Running: 4, Done: 30},
 		Stats:  map[string]int64{"loaded": 1230, "done": 30},
 	}
@@ -100,7 +101,7 @@ func TestEveryFaultIsFoundAndSaid(t *testing.T) {
 		"paused":              {func(f *Findings) { f.Cluster.Objects.ScaledObject = scaledObject("Ready", "True", "Paused", "True") }, "scaling is paused by an annotation"},
 		"image":               {func(f *Findings) { f.Cluster.Objects.Pods = []corev1.Pod{pod("w", "ImagePullBackOff")} }, "pod w: ImagePullBackOff: container bento: no such image"},
 		"queue out of reach":  {func(f *Findings) { f.QueueError = errors.New("refused") }, "the queue cannot be reached: refused"},
-		"memory":              {func(f *Findings) { f.Server.UsedBytes = 58 << 20 }, "redis uses 58.0 MiB of 64.0 MiB; when it is full, loading fails"},
+		"memory":              {func(f *Findings) { f.Server.UsedBytes = 58 << 20 }, "redis uses 58.0 MiB of 64.0 MiB; results are written beyond that too, until its pod is out of memory"},
 		"eviction":            {func(f *Findings) { f.Server.Policy = "allkeys-lru" }, "redis may evict messages (maxmemory-policy allkeys-lru)"},
 		"no persistence":      {func(f *Findings) { f.Server.AppendOnly = false }, "redis keeps nothing on disk: a restart loses the queue"},
 		"disk full":           {func(f *Findings) { f.Server.AppendOnlyOK = false }, "redis could not write to its disk"},
@@ -115,6 +116,18 @@ func TestEveryFaultIsFoundAndSaid(t *testing.T) {
 				t.Errorf("got %+v (healthy: %v), want one problem: %s", report.Problems, report.Healthy, test.want)
 			}
 		})
+	}
+}
+
+func TestWhenLoadingIsRefusedTheWayOutIsSaid(t *testing.T) {
+	f := sound()
+	f.Server.UsedBytes = f.Server.LimitBytes * queue.LoadPercent / 100
+	if report := Judge(f, now); report.NoRoom != "" {
+		t.Errorf("at the limit: %q", report.NoRoom)
+	}
+	f.Server.UsedBytes += f.Server.LimitBytes / 100
+	if report := Judge(f, now); !strings.Contains(report.NoRoom, "caravan results --out FILE --delete") || !report.Healthy {
+		t.Errorf("beyond the limit: %+v", report)
 	}
 }
 

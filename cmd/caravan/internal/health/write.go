@@ -27,6 +27,9 @@ func Write(w io.Writer, r Report) error {
 	if r.DeadLetters != "" {
 		line("", "dead letters: %s", r.DeadLetters)
 	}
+	if r.NoRoom != "" {
+		line("", "no more loads: %s", r.NoRoom)
+	}
 	page.WriteByte('\n')
 	if r.Healthy {
 		line("healthy", "")

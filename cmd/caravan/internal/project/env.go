@@ -10,9 +10,12 @@ import (
 	"strings"
 )
 
-// EnvFile is where `make up` records the environment that its cluster and its
-// state backend need, relative to the project's root: lines KEY=VALUE.
-const EnvFile = ".caravan/env"
+// EnvFile is where `make up` records the environment in which a stack's tools
+// work, as lines KEY=VALUE: a path relative to the project's root. Only stacks
+// that `make up` brings up have the file.
+func EnvFile(stack string) string {
+	return filepath.Join(".caravan", filepath.Base(stack), "env") // a full name is organization/project/stack
+}
 
 // Env is an environment: name → value.
 type Env map[string]string
@@ -38,16 +41,17 @@ func (e Env) Lines() []string {
 	return lines
 }
 
-// withFile adds what the project's EnvFile says for variables that e does not
-// set; its PATH is put before e's. A project without the file changes nothing.
-func (e Env) withFile(root string) (Env, error) {
-	file := filepath.Join(root, EnvFile)
+// withFile sets what the stack's EnvFile says, over what e says: a KUBECONFIG of
+// the user's must not send the stack's commands to another cluster. The file's
+// PATH is put before e's. Without the file e is returned as it is.
+func (e Env) withFile(root, stack string) (Env, error) {
+	file := filepath.Join(root, EnvFile(stack))
 	text, err := os.ReadFile(file)
 	if os.IsNotExist(err) {
 		return e, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the environment of the project: %w", err)
+		return nil, fmt.Errorf("reading the environment of stack %q: %w", stack, err)
 	}
 	merged := make(Env, len(e))
 	for key, value := range e {
@@ -61,14 +65,12 @@ func (e Env) withFile(root string) (Env, error) {
 		}
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || key == "" {
-			return nil, fmt.Errorf("%s:%d: %q is not KEY=VALUE; write it anew with `make up`", file, number, line)
+			return nil, fmt.Errorf("%s:%d: %q is not KEY=VALUE; delete the file and bring the stack up again", file, number, line)
 		}
-		switch {
-		case key == "PATH" && merged[key] != "":
-			merged[key] = value + string(os.PathListSeparator) + merged[key]
-		case merged[key] == "":
-			merged[key] = value
+		if key == "PATH" && merged[key] != "" {
+			value += string(os.PathListSeparator) + merged[key]
 		}
+		merged[key] = value
 	}
 	return merged, scanner.Err()
 }

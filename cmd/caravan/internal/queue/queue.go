@@ -4,6 +4,7 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,6 +42,9 @@ const (
 	callsPerTrip    = 10
 	// BatchSize is how many messages one round trip of Load carries best.
 	BatchSize = messagesPerCall * callsPerTrip
+	// tripBytes is how many bytes of bodies one round trip carries before the next
+	// look at the server's memory.
+	tripBytes = 4 << 20
 	// pageSize is how many entries one reading command returns at most.
 	pageSize = 1000
 )
@@ -96,17 +100,38 @@ type Message struct {
 	Body []byte
 }
 
-// ErrFull is Redis's refusal to take more: maxmemory is reached.
-var ErrFull = errors.New("redis is out of memory (maxmemory)")
-
-// Load adds messages and returns the status of those that were answered for,
-// in order; on an error that may be fewer than were given, and a message
-// without status may or may not have been added. The error wraps ErrFull when
-// the server's memory is used up. In list mode every message is Loaded, doubles too.
+// Load adds messages and returns the status of those that were answered for; on
+// an error that may be fewer than were given, and a message without status may or
+// may not have been added. The error wraps ErrFull when LoadPercent of the
+// server's memory is used up: messages that are in the queue or done are still
+// answered for then. In list mode every message is Loaded, doubles too.
 func (q *Queue) Load(ctx context.Context, messages []Message) ([]contract.Status, error) {
-	if q.mode == List {
-		return q.push(ctx, messages)
+	var statuses []contract.Status
+	for len(messages) > 0 {
+		n, bytes := trip(messages)
+		admitted, refusal := q.admit(ctx, messages[:n], bytes)
+		answered, err := q.add(ctx, admitted)
+		statuses = append(statuses, answered...)
+		if err != nil || refusal != nil {
+			return statuses, errors.Join(err, refusal)
+		}
+		messages = messages[n:]
 	}
+	return statuses, nil
+}
+
+// trip is how many of the messages, one at least, go into the next round trip,
+// and the size of their bodies.
+func trip(messages []Message) (n int, bytes int64) {
+	for n < min(len(messages), BatchSize) && (n == 0 || bytes+int64(len(messages[n].Body)) <= tripBytes) {
+		bytes += int64(len(messages[n].Body))
+		n++
+	}
+	return n, bytes
+}
+
+// runLoad runs LoadScript, in several calls of one round trip.
+func (q *Queue) runLoad(ctx context.Context, messages []Message) ([]contract.Status, error) {
 	var calls []*redis.Cmd
 	_, err := q.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for start := 0; start < len(messages); start += messagesPerCall {
@@ -129,14 +154,18 @@ func (q *Queue) Load(ctx context.Context, messages []Message) ([]contract.Status
 	return statuses, loadError(err)
 }
 
-// push is Load in list mode.
+// push adds messages in list mode, each as {"id": its id, "body": its body}.
 func (q *Queue) push(ctx context.Context, messages []Message) ([]contract.Status, error) {
-	bodies := make([]any, len(messages))
+	items := make([]any, len(messages))
 	statuses := make([]contract.Status, len(messages))
 	for i, m := range messages {
-		bodies[i], statuses[i] = m.Body, contract.Loaded
+		id, err := json.Marshal(m.ID)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the id %q: %w", m.ID, err)
+		}
+		items[i], statuses[i] = fmt.Sprintf(`{"id":%s,"body":%s}`, id, m.Body), contract.Loaded
 	}
-	if err := q.redis.RPush(ctx, q.keys.Jobs, bodies...).Err(); err != nil {
+	if err := q.redis.RPush(ctx, q.keys.Jobs, items...).Err(); err != nil {
 		return nil, loadError(err)
 	}
 	return statuses, nil

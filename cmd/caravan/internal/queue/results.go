@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Results visits every result once: its id and its JSON text. The order is the
@@ -42,4 +43,18 @@ func (q *Queue) ResultsOf(ctx context.Context, ids []string) ([]string, error) {
 		results[i], _ = value.(string) // nil where there is none
 	}
 	return results, nil
+}
+
+// DeleteResults deletes the results of ids, a page at a time, and returns how
+// many were there; on an error, of those that were reached.
+func (q *Queue) DeleteResults(ctx context.Context, ids []string) (int, error) {
+	deleted := 0
+	for page := range slices.Chunk(ids, pageSize) {
+		n, err := q.redis.HDel(ctx, q.keys.Results, page...).Result()
+		if err != nil {
+			return deleted, fmt.Errorf("deleting results: %w", err)
+		}
+		deleted += int(n)
+	}
+	return deleted, nil
 }

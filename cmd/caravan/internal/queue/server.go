@@ -13,9 +13,7 @@ import (
 // Server is the state of the Redis server, and what only it can tell of the queue.
 type Server struct {
 	Version string `json:"version"`
-	// UsedBytes and LimitBytes are memory; LimitBytes 0 means no limit.
-	UsedBytes  int64 `json:"usedBytes"`
-	LimitBytes int64 `json:"limitBytes"`
+	Memory
 	// Policy is what happens at the limit; anything but noeviction loses messages.
 	Policy string `json:"policy"`
 	// AppendOnly: every write is kept on disk; AppendOnlyOK: the last one was.
@@ -63,22 +61,30 @@ func (q *Queue) Server(ctx context.Context) (Server, error) {
 
 // parseInfo reads the text of Redis's INFO command.
 func parseInfo(info string) (Server, error) {
+	fields := infoFields(info)
+	memory, err := parseMemory(fields)
+	return Server{
+		Version: fields["redis_version"], Memory: memory, Policy: fields["maxmemory_policy"],
+		AppendOnly: fields["aof_enabled"] == "1", AppendOnlyOK: fields["aof_last_write_status"] == "ok",
+	}, err
+}
+
+// infoFields are the lines key:value of INFO.
+func infoFields(info string) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.Lines(info) {
 		if key, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
 			fields[key] = value
 		}
 	}
-	server := Server{
-		Version: fields["redis_version"], Policy: fields["maxmemory_policy"],
-		AppendOnly: fields["aof_enabled"] == "1", AppendOnlyOK: fields["aof_last_write_status"] == "ok",
-	}
-	for key, into := range map[string]*int64{"used_memory": &server.UsedBytes, "maxmemory": &server.LimitBytes} {
-		value, err := strconv.ParseInt(fields[key], 10, 64)
-		if err != nil {
-			return Server{}, fmt.Errorf("reading redis's %s: %w", key, err)
+	return fields
+}
+
+func parseMemory(fields map[string]string) (memory Memory, err error) {
+	for key, into := range map[string]*int64{"used_memory": &memory.UsedBytes, "maxmemory": &memory.LimitBytes} {
+		if *into, err = strconv.ParseInt(fields[key], 10, 64); err != nil {
+			return Memory{}, fmt.Errorf("reading redis's %s: %w", key, err)
 		}
-		*into = value
 	}
-	return server, nil
+	return memory, nil
 }

@@ -5,7 +5,6 @@ package clustertest
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +18,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/apimachinery/pkg/util/httpstream/spdy"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/tools/portforward"
 )
 
@@ -29,6 +30,8 @@ const (
 	Port        = 6379
 	Secret      = "queue-auth"
 	PasswordKey = "password"
+	// Context is the kubeconfig's.
+	Context = "c"
 )
 
 // API is the server.
@@ -53,13 +56,27 @@ func Start(t testing.TB, target, password string) *API {
 		api.Break()
 		server.Close()
 	})
-	config := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "c",
-"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-"clusters": [{"name": "c", "cluster": {"server": %q}}], "users": [{"name": "u", "user": {}}]}`, server.URL)
-	if err := os.WriteFile(api.Kubeconfig, []byte(config), 0o600); err != nil {
+	api.AddCurrentContext(t, Context, server.URL)
+	return api
+}
+
+// AddCurrentContext adds a context for the cluster at url to the kubeconfig and
+// makes it the current one.
+func (a *API) AddCurrentContext(t testing.TB, name, url string) {
+	t.Helper()
+	config := clientcmdapi.NewConfig()
+	if _, err := os.Stat(a.Kubeconfig); err == nil {
+		if config, err = clientcmd.LoadFromFile(a.Kubeconfig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: url}
+	config.AuthInfos[name] = &clientcmdapi.AuthInfo{}
+	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	config.CurrentContext = name
+	if err := clientcmd.WriteToFile(*config, a.Kubeconfig); err != nil {
 		t.Fatal(err)
 	}
-	return api
 }
 
 // Break cuts all port-forwards, as the death of the pod does.
