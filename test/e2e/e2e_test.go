@@ -29,6 +29,7 @@ func TestOneMachine(t *testing.T) {
 	}{
 		{"a port in use is refused and nothing is left half-built", portInUse},
 		{"an interrupted up is cleared away by down", interruptedUp},
+		{"a pulumi up that is killed leaves nothing in the way of the next", killedDeployment},
 		{"make up brings everything up", up},
 		{"a second make up changes nothing", unchanged},
 		{"another checkout may not touch the running cluster", otherCheckout},
@@ -112,6 +113,27 @@ func interruptedUp(t *testing.T, m machine) {
 	_ = embedded.Wait()
 	m.run(t, 3*time.Minute, "make", "down")
 	nothingLeft(t)
+}
+
+// killedDeployment kills the CLI and all that it started in the middle of its
+// work: its lock, and operations that it knows no end of, remain.
+func killedDeployment(t *testing.T, m machine) {
+	m.run(t, 5*time.Minute, m.embedded(), "up")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	deployment := m.command(ctx, filepath.Join(m.root, "scripts/deploy.sh"), "local")
+	deployment.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := deployment.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Minute, "the queue to be created", func() bool {
+		_, _, err := m.try(20*time.Second, "kubectl", "get", "statefulset/queue", "--namespace=caravan")
+		return err == nil
+	})
+	if err := syscall.Kill(-deployment.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = deployment.Wait()
 }
 
 func up(t *testing.T, m machine) {
