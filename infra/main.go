@@ -8,6 +8,7 @@ import (
 	"caravan.dev/caravan/components/cluster"
 	"caravan.dev/caravan/components/queue"
 	"caravan.dev/caravan/components/worker"
+	"caravan.dev/caravan/stacks"
 )
 
 func main() { pulumi.Run(program) }
@@ -28,6 +29,7 @@ func program(ctx *pulumi.Context) error {
 
 	home, err := cluster.New(ctx, "cluster", &cluster.Args{
 		Kubeconfig: way.kubeconfig, Context: way.context, Namespace: plan.Namespace,
+		Own: plan.Cluster.Kind == stacks.Embedded,
 	})
 	if err != nil {
 		return err

@@ -23,8 +23,12 @@ type Args struct {
 	// Context is a context of it. It is never the current one by default: what is
 	// current may be another when the stack is updated or destroyed.
 	Context string
-	// Namespace is created for the application, and deleted with the stack. One that exists is refused.
+	// Namespace is created for the application, and deleted with the stack. One that
+	// exists is refused, unless Own.
 	Namespace string
+	// Own is a cluster that is the stack's alone. What exists there is of an update
+	// that was interrupted, and is taken up again.
+	Own bool
 }
 
 // Cluster is an existing cluster with the application's namespace in it.
@@ -38,7 +42,7 @@ type Cluster struct {
 
 	// Provider reaches the cluster. Every Kubernetes object uses it; there is no default one.
 	Provider *kubernetes.Provider
-	// Creator reaches it too, for namespaces: it refuses to create what exists already.
+	// Creator reaches it too, for namespaces: it refuses to create what exists already, unless Args.Own.
 	Creator *kubernetes.Provider
 	// Ready are the resources that must exist before anything is put into the namespace.
 	Ready []pulumi.Resource
@@ -81,7 +85,7 @@ func (c *Cluster) reach(ctx *pulumi.Context, name string, args *Args) (err error
 	if c.Provider, err = provider(name, true); err != nil {
 		return err
 	}
-	c.Creator, err = provider(name+"-creator", false)
+	c.Creator, err = provider(name+"-creator", args.Own)
 	return err
 }
 

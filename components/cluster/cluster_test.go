@@ -19,8 +19,13 @@ func TestNamespaceGolden(t *testing.T) {
 // reach is what a cluster registers that is reached through this context.
 func reach(t *testing.T, context string) (*componenttest.Graph, error) {
 	t.Helper()
+	return register(t, &cluster.Args{Kubeconfig: pulumi.String("/k"), Context: context, Namespace: "caravan"})
+}
+
+func register(t *testing.T, args *cluster.Args) (*componenttest.Graph, error) {
+	t.Helper()
 	return componenttest.Run(t, "", func(ctx *pulumi.Context) error {
-		_, err := cluster.New(ctx, "cluster", &cluster.Args{Kubeconfig: pulumi.String("/k"), Context: context, Namespace: "caravan"})
+		_, err := cluster.New(ctx, "cluster", args)
 		return err
 	})
 }
@@ -58,6 +63,17 @@ func TestTheNamespaceIsCreatedWithoutApply(t *testing.T) {
 	namespace := graph.Find(t, "kubernetes:core/v1:Namespace", "cluster-namespace")
 	if !strings.HasPrefix(namespace.Provider, creator.URN+"::") {
 		t.Errorf("the namespace's provider is %s, want the creator", namespace.Provider)
+	}
+}
+
+func TestWhatAnInterruptedUpdateMadeInAClusterOfOnesOwnIsTakenUpAgain(t *testing.T) {
+	graph, err := register(t, &cluster.Args{Kubeconfig: pulumi.String("/k"), Context: "own", Namespace: "caravan", Own: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	creator := graph.Find(t, "pulumi:providers:kubernetes", "cluster-creator")
+	if apply := creator.Inputs["enableServerSideApply"].Mappable(); apply != true {
+		t.Errorf("the creator does not apply (%v): it would refuse the namespace that is there", apply)
 	}
 }
 

@@ -21,7 +21,7 @@ func TestNodesAreFoundByTheirServices(t *testing.T) {
 	}
 }
 
-func TestOnlyTheClustersOwnDaemonsAreEnded(t *testing.T) {
+func TestOnlyTheClustersOwnProcessesAreEnded(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		arguments []string
@@ -33,6 +33,7 @@ func TestOnlyTheClustersOwnDaemonsAreEnded(t *testing.T) {
 		{"its supervisor", []string{"s6-svscan", "/var/lib/caravan/services"}, "/", true},
 		{"the supervisor of a service", []string{"s6-supervise", "etcd"}, "/var/lib/caravan/services/etcd", true},
 		{"another supervisor", []string{"s6-supervise", "etcd"}, "/srv/services/etcd", false},
+		{"an import of a killed start", []string{"ctr", "--address", "/run/caravan/node-0.sock", "images", "import", "x.tar"}, "/", true},
 		{"the machine's containerd", []string{"/usr/bin/containerd"}, "/", false},
 		{"an editor on its files", []string{"vim", "/var/lib/caravan/kubeadm.yaml"}, "/", false},
 		{"a shell that names its paths", []string{"bash", "-c", "ls /var/lib/caravan/"}, "/", false},

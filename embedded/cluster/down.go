@@ -119,14 +119,16 @@ func strays() (map[int]bool, error) {
 	return found, nil
 }
 
-// daemons are the programs that the cluster starts; only they are ever ended by name.
-var daemons = []string{"s6-svscan", "s6-supervise", "s6-log", "containerd", "containerd-shim-runc-v2",
-	"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"}
+// programs are what the cluster runs, and what a killed `embedded up` may leave
+// running; only they are ever ended by name.
+var programs = []string{"s6-svscan", "s6-supervise", "s6-log", "containerd", "containerd-shim-runc-v2",
+	"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy",
+	"ctr", "kubeadm", "kubectl"}
 
-// ofCluster is whether a process is a daemon of the cluster, told by its arguments
+// ofCluster is whether a process is one of the cluster's, told by its arguments
 // or the folder it runs in: a supervisor of one service names no path.
 func ofCluster(arguments []string, folder string) bool {
-	if !slices.Contains(daemons, filepath.Base(arguments[0])) {
+	if !slices.Contains(programs, filepath.Base(arguments[0])) {
 		return false
 	}
 	return slices.ContainsFunc(append(arguments[1:], folder+"/"), func(a string) bool {
