@@ -8,6 +8,9 @@ stack=$1
 stack_exists || pulumi stack init "$stack"
 pulumi stack select "$stack"
 remove_dead_locks
+# The embedded cluster is this stack's alone: what a killed run has made in it,
+# and did not note, is taken over instead of being a conflict.
+[ "$stack" != local ] || export PULUMI_K8S_ENABLE_PATCH_FORCE=true
 started=$(date +%s)
 pulumi up --stack "$stack" --yes --skip-preview --suppress-outputs
 echo
