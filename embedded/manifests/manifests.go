@@ -149,6 +149,23 @@ func copyInto(memory filesys.FileSystem, from, to string) error {
 		if err != nil {
 			return err
 		}
+		if filepath.Base(path) == "kustomization.yaml" {
+			if content, err = modernise(memory, content); err != nil {
+				return fmt.Errorf("%s: %w", relative, err)
+			}
+		}
 		return memory.WriteFile(filepath.Join(to, relative), content)
 	})
+}
+
+// modernise replaces fields that kustomize warns of, as `kustomize edit fix` does.
+func modernise(memory filesys.FileSystem, content []byte) ([]byte, error) {
+	var k types.Kustomization
+	if err := k.Unmarshal(content); err != nil {
+		return nil, err
+	}
+	if err := k.FixKustomizationPreMarshalling(memory); err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(k)
 }
