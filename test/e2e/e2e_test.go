@@ -18,6 +18,7 @@ import (
 // machine. Each step builds on the one before, so the first failure ends it.
 func TestOneMachine(t *testing.T) {
 	m := newMachine(t)
+	m.status = m.run(t, time.Minute, "git", "status", "--porcelain")
 	t.Cleanup(func() {
 		if _, stderr, err := m.try(3*time.Minute, "make", "down"); err != nil {
 			t.Errorf("make down: %v\n%s", err, stderr)
@@ -137,15 +138,14 @@ func killedDeployment(t *testing.T, m machine) {
 }
 
 func up(t *testing.T, m machine) {
-	before := m.run(t, time.Minute, "git", "status", "--porcelain")
 	output := m.run(t, 10*time.Minute, "make", "up")
 	for _, want := range []string{"bin/caravan load data/cities.csv", "make down"} {
 		if !strings.Contains(output, want) {
 			t.Errorf("make up does not tell what to type next: %q is missing in\n%s", want, output)
 		}
 	}
-	if after := m.run(t, time.Minute, "git", "status", "--porcelain"); after != before {
-		t.Errorf("make up has changed the checkout from\n%s\nto\n%s", before, after)
+	if after := m.run(t, time.Minute, "git", "status", "--porcelain"); after != m.status {
+		t.Errorf("make up has changed the checkout from\n%s\nto\n%s", m.status, after)
 	}
 }
 

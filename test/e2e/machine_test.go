@@ -16,7 +16,11 @@ import (
 )
 
 // machine is this machine with the checkout under test.
-type machine struct{ root string }
+type machine struct {
+	root string
+	// status is git's view of the checkout before the test.
+	status string
+}
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
@@ -27,7 +31,7 @@ func newMachine(t *testing.T) machine {
 	if os.Geteuid() != 0 {
 		t.Fatal("the end-to-end tests need root: they start a cluster on this machine")
 	}
-	return machine{root}
+	return machine{root: root}
 }
 
 // environment is what `make env` prints, for programs started by the tests.
