@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,7 +146,7 @@ func (s Stack) environment(kubeconfig string) map[string]string {
 // writeEnvironment records the environment for programs that are called without it, PATH being what to prepend.
 func (s Stack) writeEnvironment(environment map[string]string) error {
 	var text strings.Builder
-	for _, name := range sorted(environment) {
+	for _, name := range slices.Sorted(maps.Keys(environment)) {
 		fmt.Fprintf(&text, "%s=%s\n", name, environment[name])
 	}
 	return os.WriteFile(s.Path("env"), []byte(text.String()), 0o644)
@@ -170,13 +171,4 @@ func (s Stack) Exports() (string, error) {
 		fmt.Fprintf(&text, "export %s=%s\n", name, value)
 	}
 	return text.String(), nil
-}
-
-func sorted(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -17,16 +17,12 @@ import (
 	"caravan.dev/embedded/toolchain"
 )
 
-const kubernetesVersion = toolchain.KubernetesVersion
-
 // Cluster is the embedded cluster of this machine.
 type Cluster struct {
 	// Built are the programs it runs.
 	Built toolchain.Built
 	// ImageArchive holds the images that every node imports.
 	ImageArchive string
-	// KubernetesVersion is the version of the control plane, without v.
-	KubernetesVersion string
 	// Checkout is the folder that the cluster belongs to: its Pulumi state describes what runs in it.
 	Checkout   string
 	Supervisor supervise.Supervisor
@@ -38,7 +34,7 @@ type Cluster struct {
 
 // New is the cluster of this machine, whether it runs or not.
 func New(built toolchain.Built, archive, checkout string, report func(string, func() error) error) *Cluster {
-	return &Cluster{Built: built, ImageArchive: archive, KubernetesVersion: kubernetesVersion, Checkout: checkout, Report: report,
+	return &Cluster{Built: built, ImageArchive: archive, Checkout: checkout, Report: report,
 		Manifests:  manifests.Renderer{Tools: filepath.Join(checkout, "embedded", "tools"), VolumeDir: state("volumes")},
 		Supervisor: supervise.Supervisor{Dir: state("services"), LogDir: state("logs")}}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"caravan.dev/embedded/supervise"
+	"caravan.dev/embedded/toolchain"
 )
 
 // kubeadmConfig makes kubeadm issue the certificates and kubeconfigs of the cluster.
@@ -30,7 +31,7 @@ etcd: {local: {serverCertSANs: [%[1]s], peerCertSANs: [%[1]s]}}
 
 // issue makes all certificates, keys and kubeconfigs of the control plane.
 func (c *Cluster) issue(ctx context.Context) error {
-	config := fmt.Sprintf(kubeadmConfig, hostAddress, apiPort, c.KubernetesVersion, pki(""), serviceCIDR, podNetwork, clusterDomain)
+	config := fmt.Sprintf(kubeadmConfig, hostAddress, apiPort, toolchain.KubernetesVersion, pki(""), serviceCIDR, podNetwork, clusterDomain)
 	if err := os.MkdirAll(filepath.Dir(kubeconfig("x")), 0o700); err != nil {
 		return err
 	}

@@ -35,10 +35,10 @@ func (c *Cluster) Down(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := errors.Join(c.Supervisor.Quit(), killOrphans(), killStrays()); err != nil {
+	if err := errors.Join(c.Supervisor.Quit(), killPods(podsCgroup), killStrays()); err != nil {
 		return err
 	}
-	if err := errors.Join(unmountAll(ctx), removeNetworks(ctx), removeCgroups("/caravan"), restoreSysctls(), removeMadeFolders()); err != nil {
+	if err := errors.Join(unmountAll(ctx), removeNetworks(ctx), removeCgroups(podsCgroup), restoreSysctls(), removeMadeFolders()); err != nil {
 		return err
 	}
 	if err := errors.Join(os.RemoveAll(RunDir), os.RemoveAll(StateDir)); err != nil {
@@ -62,21 +62,19 @@ func (c *Cluster) stopNode(n Node) error {
 			return err
 		}
 	}
-	if err := killPods(n); err != nil {
+	if err := killPods(n.cgroup()); err != nil {
 		return err
 	}
 	return c.Supervisor.Stop(n.service("containerd"), stopDeadline)
 }
 
-// killPods ends the processes of a node's pods.
-func killPods(n Node) error {
-	return kill("pods", func() (map[int]bool, error) { return cgroupProcesses(n.cgroup()) })
-}
+// podsCgroup holds the cgroups of all nodes.
+const podsCgroup = "/caravan"
 
-// killOrphans ends the pods of nodes whose service folders are gone, after an
-// interrupted down or a restart of the machine.
-func killOrphans() error {
-	return kill("pods", func() (map[int]bool, error) { return cgroupProcesses("/caravan") })
+// killPods ends the processes of the pods below a cgroup: a node's, or podsCgroup
+// for those of nodes whose service folders are gone.
+func killPods(cgroup string) error {
+	return kill("pods", func() (map[int]bool, error) { return cgroupProcesses(cgroup) })
 }
 
 // killStrays ends what outlives the supervisor: containers' shims, and processes
@@ -244,7 +242,7 @@ func Leftovers(_ context.Context) []string {
 	for pid := range pids {
 		left = append(left, fmt.Sprintf("process %d", pid))
 	}
-	if err := eachCgroup("/caravan", func(dir string) error { left = append(left, "cgroup "+dir); return nil }); err != nil {
+	if err := eachCgroup(podsCgroup, func(dir string) error { left = append(left, "cgroup "+dir); return nil }); err != nil {
 		left = append(left, err.Error())
 	}
 	for _, dir := range []string{StateDir, RunDir} {

@@ -74,7 +74,7 @@ func (n Node) hostEnd() string { return fmt.Sprintf("caravan-n%d", n.Index) }
 func (n Node) nodeEnd() string { return "eth0" }
 
 // cgroup holds all pods of the node.
-func (n Node) cgroup() string { return "/caravan/" + n.Name() }
+func (n Node) cgroup() string { return podsCgroup + "/" + n.Name() }
 
 func (n Node) dir(parts ...string) string {
 	return state(append([]string{"nodes", n.Name()}, parts...)...)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 
 	"caravan.dev/embedded/images"
 	"caravan.dev/embedded/supervise"
+	"caravan.dev/embedded/toolchain"
 )
 
 // pluginDir is where Debian's containernetworking-plugins lie.
@@ -105,7 +107,6 @@ func (n Node) writeConfig() error {
 		"cni/10-caravan.conflist": fmt.Sprintf(cniConfig, n.Name(), n.dir("addresses"), n.PodCIDR()),
 		"kubelet.yaml":            fmt.Sprintf(kubeletConfig, pki("ca.crt"), n.Address(), n.socket(), n.cgroup(), dnsAddress, clusterDomain, n.dir("resolv.conf"), n.dir("volume-plugins"), n.dir("pod-logs")),
 		"resolv.conf":             "", // cluster DNS answers for the cluster alone
-		"volumes/.keep":           "",
 	}
 	for name, content := range files {
 		path := n.dir(name)
@@ -122,7 +123,7 @@ func (n Node) writeConfig() error {
 func (n Node) runDir() string { return filepath.Join(RunDir, n.Name()) }
 
 func pauseImage() string {
-	return images.Image{Name: "pause", Tag: kubernetesVersion}.Reference()
+	return images.Image{Name: "pause", Tag: toolchain.KubernetesVersion}.Reference()
 }
 
 // inside runs a command in the node's network and mounts. Not `ip netns exec`,
@@ -171,7 +172,7 @@ func (n Node) makeMounts(ctx context.Context) error {
 // for the time that it takes if the machine has none.
 func (n Node) cover(ctx context.Context, own, folder string) error {
 	if _, err := os.Stat(folder); os.IsNotExist(err) {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
+		if err := errors.Join(os.MkdirAll(folder, 0o755), os.MkdirAll(state("made"), 0o700)); err != nil {
 			return err
 		}
 		if err := os.WriteFile(state("made", strings.ReplaceAll(folder, "/", "%")), []byte(folder), 0o600); err != nil {
@@ -180,6 +181,22 @@ func (n Node) cover(ctx context.Context, own, folder string) error {
 	}
 	_, err := run(ctx, "nsenter", "--mount="+n.mountNamespace(), "--", "mount", "--bind", own, folder)
 	return err
+}
+
+// removeMadeFolders removes the folders that nodes had to make, while they are empty.
+func removeMadeFolders() error {
+	made, err := filepath.Glob(state("made", "*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range made {
+		folder, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		_ = os.Remove(string(folder)) // somebody else may use it by now
+	}
+	return nil
 }
 
 func (n Node) containerd() supervise.Service {

@@ -15,10 +15,8 @@ var kernelSettings = []string{"vm/overcommit_memory", "vm/panic_on_oom", "kernel
 
 // saveSysctls keeps the machine's values for restoreSysctls.
 func saveSysctls() error {
-	for _, dir := range []string{"sysctls", "made"} {
-		if err := os.MkdirAll(state(dir), 0o700); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(state("sysctls"), 0o700); err != nil {
+		return err
 	}
 	for _, setting := range kernelSettings {
 		value, err := os.ReadFile(filepath.Join("/proc/sys", setting))
@@ -50,22 +48,6 @@ func restoreSysctls() error {
 		if err := os.WriteFile(setting, value, 0o644); err != nil {
 			return fmt.Errorf("restoring a kernel setting: %w", err)
 		}
-	}
-	return nil
-}
-
-// removeMadeFolders removes the folders that nodes had to make, while they are empty.
-func removeMadeFolders() error {
-	made, err := filepath.Glob(state("made", "*"))
-	if err != nil {
-		return err
-	}
-	for _, file := range made {
-		folder, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		_ = os.Remove(string(folder)) // somebody else may use it by now
 	}
 	return nil
 }

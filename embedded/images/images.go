@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,7 +138,7 @@ func fingerprint(images []Image) (string, error) {
 	sum := sha256.New()
 	for _, image := range images {
 		fmt.Fprintf(sum, "%+v\n", image)
-		for _, target := range sortedKeys(image.Files) {
+		for _, target := range slices.Sorted(maps.Keys(image.Files)) {
 			info, err := os.Stat(image.Files[target])
 			if err != nil {
 				return "", fmt.Errorf("image %s: %w", image.Name, err)
@@ -217,12 +218,12 @@ func writeLayer(path string, files, links map[string]string) error {
 	if err := l.content("/etc/passwd", int64(len(users)), 0o644, strings.NewReader(users)); err != nil {
 		return err
 	}
-	for _, target := range sortedKeys(files) {
+	for _, target := range slices.Sorted(maps.Keys(files)) {
 		if err := l.add(target, files[target]); err != nil {
 			return err
 		}
 	}
-	for _, link := range sortedKeys(links) {
+	for _, link := range slices.Sorted(maps.Keys(links)) {
 		if err := l.header(&tar.Header{Typeflag: tar.TypeSymlink, Name: link, Linkname: links[link]}); err != nil {
 			return err
 		}
@@ -284,13 +285,4 @@ func (l layer) header(h *tar.Header) error {
 		}
 	}
 	return l.tar.WriteHeader(h)
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
